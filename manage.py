@@ -1,0 +1,27 @@
+#!/usr/bin/env python3
+"""The command line of NetRaven: `./manage.py help` lists the commands."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+VENV_PYTHON = Path(__file__).resolve().parent / ".venv" / "bin" / "python"
+
+
+def main() -> None:
+    """Run a management command, in the project's own virtual environment when there is one."""
+    if sys.prefix == sys.base_prefix and VENV_PYTHON.exists():
+        # Someone who has not activated anything still gets the pinned packages.
+        os.execv(str(VENV_PYTHON), [str(VENV_PYTHON), str(Path(__file__).resolve()), *sys.argv[1:]])  # noqa: S606
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "netraven_site.settings")
+    try:
+        from django.core.management import execute_from_command_line
+    except ImportError:
+        sys.exit("NetRaven's packages are not installed here. Run: make install")
+    execute_from_command_line(sys.argv)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Composition root of NetRaven: settings, pages and commands that join several apps."""

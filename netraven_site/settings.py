@@ -1,0 +1,268 @@
+"""All settings of NetRaven; each can be set in the environment or in the instance's `.env`.
+
+docs/settings.md lists every variable with its default.
+"""
+
+from __future__ import annotations
+
+import base64
+import secrets
+from pathlib import Path
+from typing import Any
+
+from django.templatetags.static import static
+from django.urls import reverse_lazy
+
+from netraven_site.env import REPOSITORY, Reader, instance_home
+
+BASE_DIR = REPOSITORY
+NETRAVEN_HOME = instance_home()
+env = Reader(NETRAVEN_HOME)
+
+NETRAVEN_VAR = NETRAVEN_HOME / "var"
+NETRAVEN_KEYRING_PATH = Path(env.text("NETRAVEN_KEYRING") or NETRAVEN_HOME / "keyring.json").expanduser()
+NETRAVEN_HOST = env.text("NETRAVEN_HOST", "127.0.0.1")
+NETRAVEN_PORT = env.number("NETRAVEN_PORT", 8000, least=1, most=65535)
+
+# There is no default secret. Without one each process draws its own, so that `--help` and `setup`
+# work, and the system check netraven.E001 refuses everything else.
+SECRET_KEY_IS_SET = bool(env.text("NETRAVEN_SECRET_KEY"))
+SECRET_KEY = env.text("NETRAVEN_SECRET_KEY") or secrets.token_urlsafe(64)
+SECRET_KEY_FALLBACKS = env.words("NETRAVEN_SECRET_KEY_FALLBACKS")
+# encrypted_model_fields builds a cipher at import and wants a key for it; SecretField never uses it.
+FIELD_ENCRYPTION_KEY = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
+
+DEBUG = env.flag("NETRAVEN_DEBUG")
+HTTPS = env.flag("NETRAVEN_HTTPS")
+ALLOWED_HOSTS = env.words("NETRAVEN_ALLOWED_HOSTS", ["127.0.0.1", "localhost", "[::1]"])
+CSRF_TRUSTED_ORIGINS = env.words("NETRAVEN_TRUSTED_ORIGINS")
+
+INSTALLED_APPS = [
+    "netraven_site.apps.NetRavenSiteConfig",
+    "unfold",
+    "unfold.contrib.filters",
+    "unfold.contrib.forms",
+    "unfold.contrib.import_export",
+    "unfold.contrib.simple_history",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "taggit",
+    "simple_history",
+    "import_export",
+    "django_filters",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "django_q",
+    "credentials.apps.CredentialsConfig",
+    "devices.apps.DevicesConfig",
+    "jobs.apps.JobsConfig",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "simple_history.middleware.HistoryRequestMiddleware",
+]
+
+ROOT_URLCONF = "netraven_site.urls"
+WSGI_APPLICATION = "netraven_site.wsgi.application"
+TEMPLATES: list[dict[str, Any]] = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+DATABASES: dict[str, dict[str, Any]] = {
+    "default": env.database(f"sqlite:///{NETRAVEN_VAR / 'netraven.sqlite3'}")
+}
+ON_SQLITE = DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3"
+if ON_SQLITE:
+    # Without IMMEDIATE a read that becomes a write fails at once beside another writer, whatever
+    # the busy time-out says; measured, that lost 15 % of task results.
+    DATABASES["default"]["OPTIONS"] = {
+        "transaction_mode": "IMMEDIATE",
+        "timeout": 30,
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON;",
+    }
+else:
+    DATABASES["default"]["CONN_MAX_AGE"] = env.number("NETRAVEN_DB_CONN_MAX_AGE", 600)
+    DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# --- Tasks ------------------------------------------------------------------------------------
+NETRAVEN_BROKER_URL = env.text("NETRAVEN_BROKER_URL")
+NETRAVEN_WORKERS = env.number("NETRAVEN_WORKERS", 2, least=1, most=64)
+NETRAVEN_THREADS = env.number("NETRAVEN_THREADS", 50, least=1, most=500)
+NETRAVEN_SHARD_SIZE = env.number("NETRAVEN_SHARD_SIZE", 200, least=1, most=5000)
+NETRAVEN_GRACE_S = env.number("NETRAVEN_GRACE_S", 60, least=1)
+NETRAVEN_SHARD_TIMEOUT_S = env.number("NETRAVEN_SHARD_TIMEOUT_S", 3600, least=60)
+Q_CLUSTER: dict[str, Any] = {
+    "name": "netraven",
+    "workers": NETRAVEN_WORKERS,
+    # Measured: with the defaults a failing task runs again for ever and a slow one runs twice.
+    "timeout": NETRAVEN_SHARD_TIMEOUT_S,
+    "retry": 2 * NETRAVEN_SHARD_TIMEOUT_S + 60,
+    "max_attempts": 1,
+    "ack_failures": True,
+    "queue_limit": 1,
+    "bulk": 1,
+    "catch_up": False,
+    "save_limit": 0,
+    "recycle": 1,
+    "poll": 0.2,
+    "label": "Task queue",
+    "error_reporter": {},
+    "log_level": "WARNING",
+}
+if NETRAVEN_BROKER_URL:
+    Q_CLUSTER["redis"] = NETRAVEN_BROKER_URL
+else:
+    Q_CLUSTER["orm"] = "default"
+
+# --- Talking to devices -----------------------------------------------------------------------
+NETRAVEN_HOST_KEY_POLICY = env.text("NETRAVEN_HOST_KEY_POLICY", "first-use")
+NETRAVEN_CONNECT_TIMEOUT_S = env.number("NETRAVEN_CONNECT_TIMEOUT_S", 10, least=1)
+NETRAVEN_BANNER_TIMEOUT_S = env.number("NETRAVEN_BANNER_TIMEOUT_S", 15, least=1)
+NETRAVEN_AUTH_TIMEOUT_S = env.number("NETRAVEN_AUTH_TIMEOUT_S", 30, least=1)
+NETRAVEN_READ_TIMEOUT_S = env.number("NETRAVEN_READ_TIMEOUT_S", 60, least=1)
+NETRAVEN_DEVICE_DEADLINE_S = env.number("NETRAVEN_DEVICE_DEADLINE_S", 300, least=5)
+NETRAVEN_MAX_OUTPUT_BYTES = env.number("NETRAVEN_MAX_OUTPUT_MIB", 32, least=1) * 1024 * 1024
+NETRAVEN_RETRIES = env.number("NETRAVEN_RETRIES", 2, least=0, most=10)
+NETRAVEN_RETRY_PAUSE_S = env.number("NETRAVEN_RETRY_PAUSE_S", 2, least=0)
+# --- Lockout guard ----------------------------------------------------------------------------
+NETRAVEN_GUARD_WINDOW_S = env.number("NETRAVEN_GUARD_WINDOW_S", 900, least=1)
+NETRAVEN_GUARD_CENTRAL_LIMIT = env.number("NETRAVEN_GUARD_CENTRAL_LIMIT", 3, least=1)
+NETRAVEN_GUARD_LOCAL_LIMIT = env.number("NETRAVEN_GUARD_LOCAL_LIMIT", 2, least=1)
+NETRAVEN_GUARD_IN_FLIGHT = env.number("NETRAVEN_GUARD_IN_FLIGHT", 2, least=1)
+
+# --- People -----------------------------------------------------------------------------------
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+LOGIN_URL = "admin:login"
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_SECURE = HTTPS
+SESSION_COOKIE_AGE = env.number("NETRAVEN_SESSION_S", 12 * 3600, least=60)
+CSRF_COOKIE_SECURE = HTTPS
+SECURE_SSL_REDIRECT = HTTPS
+SECURE_HSTS_SECONDS = env.number("NETRAVEN_HSTS_S", 31_536_000 if HTTPS else 0)
+SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS
+SECURE_HSTS_PRELOAD = HTTPS
+if env.flag("NETRAVEN_BEHIND_PROXY"):
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+X_FRAME_OPTIONS = "DENY"
+SECURE_REFERRER_POLICY = "same-origin"
+
+LANGUAGE_CODE = "en"
+TIME_ZONE = env.text("NETRAVEN_TIME_ZONE", "UTC")
+USE_TZ = True
+USE_I18N = False
+
+STATIC_URL = "static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+STATICFILES_DIRS = [BASE_DIR / "netraven_site" / "static"]
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+}
+# Static files are served from the packages themselves: nothing to collect before the first start.
+WHITENOISE_USE_FINDERS = True
+WHITENOISE_AUTOREFRESH = DEBUG
+
+TAGGIT_CASE_INSENSITIVE = True
+IMPORT_EXPORT_SKIP_ADMIN_LOG = True
+
+REST_FRAMEWORK: dict[str, Any] = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "netraven_site.authentication.ApiTokenAuthentication",
+        "rest_framework.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["netraven_site.permissions.ModelPermissions"],
+    "DEFAULT_FILTER_BACKENDS": [
+        "django_filters.rest_framework.DjangoFilterBackend",
+        "rest_framework.filters.SearchFilter",
+        "rest_framework.filters.OrderingFilter",
+    ],
+    "DEFAULT_PAGINATION_CLASS": "netraven_site.pagination.PageNumbers",
+    "PAGE_SIZE": 50,
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "EXCEPTION_HANDLER": "netraven_site.api.exception_handler",
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "NetRaven API",
+    "DESCRIPTION": "Devices, credentials, jobs, runs and configuration versions.",
+    "VERSION": "1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "SERVE_AUTHENTICATION": [
+        "netraven_site.authentication.ApiTokenAuthentication",
+        "rest_framework.authentication.SessionAuthentication",
+    ],
+    "SCHEMA_PATH_PREFIX": "/api/v1",
+    "COMPONENT_SPLIT_REQUEST": True,
+}
+
+LOG_LEVEL = env.text("NETRAVEN_LOG_LEVEL", "INFO").upper()
+LOGGING: dict[str, Any] = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["console"], "level": LOG_LEVEL},
+    "loggers": {
+        # Both can write what goes over the wire at DEBUG, so they never log below WARNING.
+        "netmiko": {"level": "ERROR"},
+        "paramiko": {"level": "CRITICAL"},
+        "django-q": {"handlers": ["console"], "level": "WARNING", "propagate": False},
+    },
+}
+
+UNFOLD: dict[str, Any] = {
+    "SITE_TITLE": "NetRaven",
+    "SITE_HEADER": "NetRaven",
+    "SITE_SUBHEADER": "Network operations",
+    "SITE_SYMBOL": "hub",
+    "SHOW_HISTORY": True,
+    "SHOW_VIEW_ON_SITE": False,
+    "ENVIRONMENT": None,
+    "STYLES": [lambda request: static("netraven/netraven.css")],
+    "SCRIPTS": [lambda request: static("netraven/netraven.js")],
+    "DASHBOARD_CALLBACK": "netraven_site.dashboard.dashboard_callback",
+    "SIDEBAR": {
+        "show_search": True,
+        "command_search": False,
+        "show_all_applications": False,
+        "navigation": "netraven_site.navigation.sidebar",
+    },
+    "LOGIN": {"image": None, "redirect_after": lambda request: reverse_lazy("admin:index")},
+}
