@@ -1,0 +1,73 @@
+"""What can go wrong with keys and secrets. No message ever contains a key or a secret."""
+
+# ruff: noqa: N818 - the names say what is the case; the base classes say that they are errors
+
+from __future__ import annotations
+
+
+class CredentialsError(Exception):
+    """Base of every error that this app raises on purpose; `str()` is one sentence for the operator."""
+
+
+class KeyringError(CredentialsError):
+    """The keyring cannot be used as it is; the message says what to do."""
+
+
+class KeyringMissing(KeyringError):
+    """There is no keyring file at the configured path."""
+
+
+class KeyringExists(KeyringError):
+    """A keyring was to be created where a file already is; nothing was overwritten."""
+
+
+class KeyringUnreadable(KeyringError):
+    """The operating system refuses to read or write the keyring file."""
+
+
+class KeyringExposed(KeyringError):
+    """Other users of the machine could read or replace the keyring."""
+
+
+class KeyringMalformed(KeyringError):
+    """The keyring is not a JSON document of the expected form."""
+
+
+class KeyringReplaced(KeyringError):
+    """The file now holds another keyring than the one this process started with."""
+
+
+class KeyringReadOnly(KeyringError):
+    """The keyring comes from a place that this program cannot write to."""
+
+
+class WeakKey(KeyringError):
+    """A key is not 32 random bytes in url-safe base64."""
+
+
+class DuplicateKey(KeyringError):
+    """Two entries of the keyring share an id or a key."""
+
+
+class KeyInUse(KeyringError):
+    """The active key was to be removed."""
+
+
+class UnknownKey(KeyringError):
+    """The keyring has no key with this id, not even after reading it again from disk."""
+
+
+class SecretError(CredentialsError):
+    """A sealed value cannot be opened or written."""
+
+
+class SecretDamaged(SecretError):
+    """The sealed value was altered, cut short, or sealed by another key of the same id."""
+
+
+class SecretMisplaced(SecretError):
+    """The sealed value belongs to another row, model or field."""
+
+
+class SecretNotWritable(SecretError, TypeError):
+    """Something other than a sealed value was on its way into a secret column; nothing was written."""

@@ -1,0 +1,190 @@
+"""Credentials, the tags that select them, and the books of the lockout guard."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from django.db import models
+from django.db.models import Q
+from simple_history.models import HistoricalRecords
+from taggit.managers import TaggableManager
+from taggit.models import ItemBase, Tag
+
+from credentials.choices import SCOPE_MEANING, AccountScope, GuardState
+from credentials.fields import SecretField
+
+SECRET_FIELDS = ("password", "enable_secret", "private_key", "passphrase")
+
+
+class CredentialTag(ItemBase):
+    """A tag on a credential; the priority may differ for devices with this tag."""
+
+    tag = models.ForeignKey(Tag, on_delete=models.CASCADE, related_name="credential_tags")
+    content_object = models.ForeignKey("Credential", on_delete=models.CASCADE, related_name="tag_links")
+    priority = models.IntegerField(
+        null=True, blank=True, help_text="Lower is tried first. Empty: the credential's own priority."
+    )
+
+    class Meta:
+        verbose_name = "tag of a credential"
+        verbose_name_plural = "tags of credentials"
+        constraints = [
+            models.UniqueConstraint(fields=["tag", "content_object"], name="credential_tag_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.content_object_id}: {self.tag_id}"
+
+
+class Credential(models.Model):
+    """A user name and its secrets, selected for devices by shared tags."""
+
+    # Sealed secrets are bound to this value, so it stands before them and never changes.
+    uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    name = models.CharField(max_length=100, unique=True)
+    username = models.CharField(
+        "user name",
+        max_length=150,
+        blank=True,
+        help_text="May be empty: some consoles ask for a password alone.",
+    )
+    password = SecretField()
+    enable_secret = SecretField()
+    private_key = SecretField()
+    passphrase = SecretField()
+    priority = models.IntegerField(default=100, help_text="Lower is tried first. Ties break by id.")
+    scope = models.CharField(
+        "account scope", max_length=10, choices=AccountScope, default=AccountScope.CENTRAL
+    )
+    is_fallback = models.BooleanField(
+        "fallback",
+        default=False,
+        help_text="Matches every device and is always tried last. At most one is tried per device.",
+    )
+    allow_telnet = models.BooleanField(
+        default=False, help_text="May be sent over telnet, where anyone on the path can read it."
+    )
+    enabled = models.BooleanField(default=True)
+    description = models.CharField(max_length=250, blank=True)
+    tags = TaggableManager(through=CredentialTag, blank=True)  # type: ignore[no-untyped-call]
+
+    version = models.PositiveIntegerField(
+        default=1, editable=False, help_text="Rises when the user name or a secret changes."
+    )
+    success_count = models.PositiveBigIntegerField("successes", default=0, editable=False)
+    rejected_count = models.PositiveBigIntegerField("rejections", default=0, editable=False)
+    last_used_at = models.DateTimeField("last used", null=True, editable=False)
+    last_success_at = models.DateTimeField("last success", null=True, editable=False)
+    created_at = models.DateTimeField("created", auto_now_add=True)
+    updated_at = models.DateTimeField("changed", auto_now=True)
+
+    history = HistoricalRecords(
+        excluded_fields=[
+            *SECRET_FIELDS,
+            "success_count",
+            "rejected_count",
+            "last_used_at",
+            "last_success_at",
+            "updated_at",
+        ]
+    )
+
+    class Meta:
+        ordering = ["priority", "id"]
+        constraints = [
+            models.CheckConstraint(condition=Q(scope__in=AccountScope.values), name="credential_scope_known"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def scope_meaning(self) -> str:
+        """What the chosen account scope means for the lockout guard, in words."""
+        return SCOPE_MEANING[AccountScope(self.scope)]
+
+    @property
+    def kinds(self) -> list[str]:
+        """Which secrets are set, in words, without opening them."""
+        words = {
+            "password": "password",
+            "enable_secret": "enable secret",
+            "private_key": "private key",
+            "passphrase": "passphrase",
+        }
+        return [word for field, word in words.items() if getattr(self, field)]
+
+    @property
+    def has_login_secret(self) -> bool:
+        """Whether there is anything to log in with."""
+        return bool(self.password) or bool(self.private_key)
+
+
+class GuardAccount(models.Model):
+    """One account as the lockout guard sees it: a user name in an AAA domain or on one device."""
+
+    key = models.CharField(max_length=300, unique=True)
+    label = models.CharField(max_length=400)
+    scope = models.CharField(max_length=10, choices=AccountScope)
+    last_success_at = models.DateTimeField(null=True)
+    released_at = models.DateTimeField(null=True)
+    released_by = models.CharField(max_length=150, blank=True)
+
+    class Meta:
+        verbose_name = "guarded account"
+        permissions = [("release_guardaccount", "Can release a held account")]
+        ordering = ["label"]
+
+    def __str__(self) -> str:
+        return self.label
+
+
+class GuardLogin(models.Model):
+    """One login that may count against an account's budget: in flight, rejected or unanswered."""
+
+    account = models.ForeignKey(GuardAccount, on_delete=models.CASCADE, related_name="logins")
+    credential = models.PositiveBigIntegerField()
+    credential_version = models.PositiveIntegerField()
+    place = models.CharField(max_length=60)
+    place_label = models.CharField(max_length=200)
+    state = models.CharField(max_length=12, choices=GuardState, default=GuardState.OPEN)
+    at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        verbose_name = "guarded login"
+        indexes = [models.Index(fields=["account", "at"], name="guard_login_account_at")]
+
+    def __str__(self) -> str:
+        return f"{self.account_id} at {self.place_label}: {self.state}"
+
+
+class RememberedRejection(models.Model):
+    """A password that was proven wrong somewhere: not offered there again until edited or released."""
+
+    credential = models.ForeignKey(Credential, on_delete=models.CASCADE, related_name="remembered_rejections")
+    credential_version = models.PositiveIntegerField()
+    place = models.CharField(max_length=60, help_text="`device:ID` or `domain:NAME`")
+    place_label = models.CharField(max_length=200)
+    at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["credential", "credential_version", "place"], name="rejection_once_per_place"
+            ),
+        ]
+        indexes = [models.Index(fields=["place"], name="rejection_place")]
+
+    def __str__(self) -> str:
+        return f"{self.credential_id} v{self.credential_version} at {self.place_label}"
+
+
+def account_identity(
+    scope: str, username: str, domain: str, device: Any, device_label: str
+) -> tuple[str, str]:
+    """Key and label of the account that a login uses: the unit that can be locked."""
+    shown = username or "(no user name)"
+    if scope == AccountScope.LOCAL:
+        return f"local:{device}:{username}", f"{shown} on {device_label}"
+    return f"central:{domain}:{username}", f"{shown} in AAA domain {domain}"

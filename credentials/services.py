@@ -1,0 +1,198 @@
+"""Making and changing credentials: what the form, the API and the command all call."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_ssh_private_key
+from django.core.exceptions import ValidationError
+from django.db import transaction
+
+from credentials.models import SECRET_FIELDS, Credential, CredentialTag, RememberedRejection
+from credentials.querysets import tags_named
+
+PLAIN_FIELDS = (
+    "name",
+    "username",
+    "priority",
+    "scope",
+    "is_fallback",
+    "allow_telnet",
+    "enabled",
+    "description",
+)
+
+
+@dataclass(frozen=True, repr=False)
+class SecretsInput:
+    """What a person typed. None and `""` keep what is stored; a value replaces it."""
+
+    password: str | None = None
+    enable_secret: str | None = None
+    private_key: str | None = None
+    passphrase: str | None = None
+
+    def __repr__(self) -> str:
+        return "<secrets input>"
+
+    def given(self) -> dict[str, str]:
+        """The secrets that were typed."""
+        return {f.name: value for f in fields(self) if (value := getattr(self, f.name))}
+
+
+def create_credential(
+    *,
+    name: str,
+    username: str = "",
+    secrets: SecretsInput,
+    tags: Sequence[str] = (),
+    tag_priorities: Mapping[str, int] | None = None,
+    **plain: Any,
+) -> Credential:
+    """Make a credential with its tags; ValidationError names each wrong field, and nothing is written."""
+    return _write(
+        Credential(), {"name": name, "username": username, **plain}, secrets, (), tags, tag_priorities
+    )
+
+
+def update_credential(
+    credential: Credential,
+    *,
+    secrets: SecretsInput | None = None,
+    clear: Collection[str] = (),
+    tags: Sequence[str] | None = None,
+    tag_priorities: Mapping[str, int] | None = None,
+    **plain: Any,
+) -> Credential:
+    """Change a credential; a changed user name or secret raises its version and forgets rejections."""
+    return _write(credential, plain, secrets or SecretsInput(), clear, tags, tag_priorities)
+
+
+def _write(
+    credential: Credential,
+    plain: dict[str, Any],
+    secrets: SecretsInput,
+    clear: Collection[str],
+    tags: Sequence[str] | None,
+    tag_priorities: Mapping[str, int] | None,
+) -> Credential:
+    errors: dict[str, list[str]] = {}
+    unknown = sorted(set(plain) - set(PLAIN_FIELDS)) + sorted(set(clear) - set(SECRET_FIELDS))
+    if unknown:
+        raise TypeError(f"not fields of a credential: {', '.join(unknown)}")
+    is_new = credential.pk is None
+    username_before = credential.username
+    for field, value in plain.items():
+        setattr(credential, field, value.strip() if field in {"name", "username"} and value else value)
+    given = secrets.given()
+    if problem := _check_private_key(credential, given, clear):
+        errors.update(problem)
+    for field in clear:
+        if field not in given:
+            setattr(credential, field, None)
+    for field, value in given.items():
+        if "\x00" in value:
+            errors.setdefault(field, []).append("A secret has no NUL characters.")
+        elif field != "private_key" and ("\n" in value or "\r" in value):
+            errors.setdefault(field, []).append("A secret is one line.")
+        else:
+            setattr(credential, field, value)
+    if not errors and not credential.has_login_secret:
+        errors["password"] = ["Give a password or a private key: there is nothing to log in with."]
+    cleaned = _clean_tags(tags, tag_priorities, errors)
+    if cleaned is not None and not cleaned and not credential.is_fallback:
+        errors["tags"] = ["Give at least one tag: without one, no device would ever get this credential."]
+    try:
+        credential.full_clean(exclude=list(SECRET_FIELDS))
+    except ValidationError as error:
+        errors.update(error.message_dict)
+    if errors:
+        raise ValidationError(errors)
+    if not is_new and (given or clear or credential.username != username_before):
+        credential.version += 1
+    with transaction.atomic():
+        credential.save()
+        if cleaned is not None:
+            set_tags(credential, cleaned, tag_priorities)
+        if not is_new and (given or clear or credential.username != username_before):
+            # A corrected password deserves a fresh start everywhere.
+            RememberedRejection.objects.filter(credential=credential).delete()
+    return credential
+
+
+def set_tags(
+    credential: Credential, names: Iterable[str], priorities: Mapping[str, int] | None = None
+) -> None:
+    """Make these the tags of the credential; a link that stays keeps its priority unless one is given."""
+    wanted = {tag.pk: tag for tag in tags_named(names)}
+    by_name = {name.casefold(): number for name, number in (priorities or {}).items()}
+    links = {link.tag_id: link for link in CredentialTag.objects.filter(content_object=credential)}
+    CredentialTag.objects.filter(content_object=credential).exclude(tag_id__in=wanted).delete()
+    for pk, tag in wanted.items():
+        link = links.get(pk) or CredentialTag(content_object=credential, tag=tag)
+        if priorities is not None:
+            link.priority = by_name.get(tag.name.casefold())
+        link.save()
+
+
+def _clean_tags(
+    tags: Sequence[str] | None, priorities: Mapping[str, int] | None, errors: dict[str, list[str]]
+) -> list[str] | None:
+    if tags is None:
+        return None
+    cleaned = [" ".join(tag.split()) for tag in tags]
+    cleaned = [tag for tag in cleaned if tag]
+    if too_long := [tag for tag in cleaned if len(tag) > 100]:
+        errors.setdefault("tags", []).append(f"A tag has at most 100 characters: {too_long[0][:40]}…")
+    if bad := [tag for tag in cleaned if ";" in tag or "," in tag]:
+        errors.setdefault("tags", []).append(f"A tag has no comma or semicolon: {bad[0]}")
+    lost = {name.casefold() for name in priorities or {}} - {tag.casefold() for tag in cleaned}
+    if lost:
+        errors.setdefault("tags", []).append(
+            f"A priority is given for a tag that is not set: {sorted(lost)[0]}"
+        )
+    return cleaned
+
+
+def _check_private_key(
+    credential: Credential, given: Mapping[str, str], clear: Collection[str]
+) -> dict[str, list[str]]:
+    """Whether a newly typed key and passphrase fit; a stored key is not opened for it."""
+    text = given.get("private_key")
+    if text is None:
+        if given.get("passphrase") and not credential.private_key:
+            return {"passphrase": ["A passphrase needs a private key."]}
+        if given.get("passphrase") or "passphrase" in clear:
+            return {
+                "passphrase": [
+                    "Give the private key again together with its passphrase, so that both are checked."
+                ]
+            }
+        return {}
+    passphrase = given.get("passphrase")
+    secret = passphrase.encode() if passphrase else None
+    loaders = (load_ssh_private_key, load_pem_private_key)
+    loader = loaders[0] if "OPENSSH PRIVATE KEY" in text else loaders[1]
+    try:
+        key = loader(text.strip().encode() + b"\n", secret)
+    except TypeError:
+        if secret is None:
+            return {"passphrase": ["This private key is protected: give its passphrase."]}
+        return {"passphrase": ["This private key has no passphrase: leave the field empty."]}
+    except UnsupportedAlgorithm:
+        return {"private_key": ["This kind of private key is not supported. Use Ed25519, ECDSA or RSA."]}
+    except ValueError:
+        if secret is not None:
+            return {"passphrase": ["The passphrase does not open this private key, or the key is damaged."]}
+        return {"private_key": ["This is not a private key in OpenSSH or PEM form."]}
+    if isinstance(key, dsa.DSAPrivateKey) or not isinstance(
+        key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
+    ):
+        return {"private_key": ["This kind of private key is not supported. Use Ed25519, ECDSA or RSA."]}
+    if isinstance(key, rsa.RSAPrivateKey) and key.key_size < 2048:
+        return {"private_key": [f"An RSA key of {key.key_size} bits is too weak: use at least 2048."]}
+    return {}

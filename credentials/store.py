@@ -1,0 +1,309 @@
+"""Which credentials open a device, in which order, and why.
+
+A store is asked with `Place`s (a device's tags and keys) and answers with ordered `Candidate`s. Commands,
+jobs, admin and API all get theirs from `get_store`; `InMemoryStore` passes the same contract tests.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Protocol
+
+from django.db.models import F, Q
+
+from credentials.choices import AccountScope
+from credentials.guard import Guard, get_guard
+from credentials.models import SECRET_FIELDS, Credential, CredentialTag
+
+
+@dataclass(frozen=True)
+class Place:
+    """A device as the store sees it: opaque keys, its tags (by id), and the credential that last worked."""
+
+    device: int
+    label: str
+    domain: str
+    tags: frozenset[int]
+    telnet: bool = False
+    preferred: int | None = None
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A credential that would be tried on a device; `skipped` says why it would not be tried after all."""
+
+    credential: int
+    version: int
+    name: str
+    username: str
+    scope: str
+    priority: int
+    priority_from: str
+    matched: tuple[str, ...]
+    reason: str
+    kinds: tuple[str, ...]
+    is_fallback: bool = False
+    is_preferred: bool = False
+    allow_telnet: bool = False
+    skipped: str = ""
+
+
+@dataclass(frozen=True)
+class StoredCredential:
+    """What the ordering needs to know of a credential; no secret."""
+
+    id: int
+    version: int
+    name: str
+    username: str
+    scope: str
+    priority: int
+    is_fallback: bool
+    allow_telnet: bool
+    kinds: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Link:
+    """A tag on a credential, with the priority that hangs on it, if any."""
+
+    credential: int
+    tag: int
+    tag_name: str
+    priority: int | None
+
+
+@dataclass(frozen=True, repr=False)
+class OpenedCredential:
+    """The plaintext of one credential, opened for one login."""
+
+    username: str
+    password: str | None
+    enable_secret: str | None
+    private_key: str | None
+    passphrase: str | None
+
+    def __repr__(self) -> str:
+        return "<opened credential>"
+
+    def __reduce__(self) -> str:
+        raise TypeError("Opened credentials are never pickled.")
+
+
+class CredentialStore(Protocol):
+    """What commands, jobs, admin and API need of a store."""
+
+    def candidates(self, places: Sequence[Place], only: int | None = None) -> dict[int, list[Candidate]]:
+        """The candidates of each place, by device key, in the order in which they would be tried.
+
+        `only` names one credential, which is then a candidate of every place, matching or not.
+        """
+
+    def open(self, credential: int) -> OpenedCredential:
+        """Open the secrets of one credential; SecretError when that is impossible."""
+
+    def record(self, credential: int, fate: str, at: datetime) -> None:
+        """Count a login with this credential; `fate` as in the guard."""
+
+
+def order_candidates(
+    place: Place,
+    credentials: Mapping[int, StoredCredential],
+    links: Iterable[Link],
+    rejections: Mapping[tuple[int, int, str], datetime],
+    only: int | None = None,
+) -> list[Candidate]:
+    """The one rule of order: last success on the device, priority, id; one fallback, last."""
+    matched: dict[int, list[Link]] = defaultdict(list)
+    for link in links:
+        if link.credential in credentials:
+            matched[link.credential].append(link)
+    found: list[Candidate] = []
+    for key, each in credentials.items():
+        shared = matched.get(key, [])
+        if only is not None:
+            if key == only:
+                found.append(_candidate(place, each, shared, rejections))
+        elif shared or each.is_fallback:
+            found.append(_candidate(place, each, shared, rejections))
+    found.sort(key=lambda c: (c.is_fallback, not c.is_preferred, c.priority, c.credential))
+    regular = [c for c in found if not c.is_fallback]
+    fallbacks = [c for c in found if c.is_fallback]
+    usable = next((c for c in fallbacks if not c.skipped), None)
+    return regular + [
+        c
+        if c.skipped or c is usable
+        else replace(c, skipped="Another fallback credential comes first; only one is tried.")
+        for c in fallbacks
+    ]
+
+
+def _candidate(
+    place: Place,
+    each: StoredCredential,
+    shared: Sequence[Link],
+    rejections: Mapping[tuple[int, int, str], datetime],
+) -> Candidate:
+    priority, source = each.priority, "credential"
+    with_own = sorted((link.priority, link.tag_name) for link in shared if link.priority is not None)
+    if with_own:
+        priority, source = with_own[0][0], f"tag {with_own[0][1]}"
+    names = tuple(sorted(link.tag_name for link in shared))
+    is_fallback = each.is_fallback
+    preferred = place.preferred == each.id and not is_fallback
+    if preferred:
+        why = "worked here last"
+    elif is_fallback:
+        why = "fallback, tried last"
+    else:
+        why = f"priority {priority}" + (f" from {source}" if source != "credential" else "")
+    if names:
+        tags = f"shares {'tag' if len(names) == 1 else 'tags'} {', '.join(names)}"
+    else:
+        tags = "matches every device" if is_fallback else "named for this test, shares no tag"
+    candidate = Candidate(
+        credential=each.id,
+        version=each.version,
+        name=each.name,
+        username=each.username,
+        scope=each.scope,
+        priority=priority,
+        priority_from=source,
+        matched=names,
+        reason=f"{tags}; {why}",
+        kinds=each.kinds,
+        is_fallback=is_fallback,
+        is_preferred=preferred,
+        allow_telnet=each.allow_telnet,
+    )
+    return replace(candidate, skipped=_why_skipped(place, candidate, rejections))
+
+
+def _why_skipped(
+    place: Place, candidate: Candidate, rejections: Mapping[tuple[int, int, str], datetime]
+) -> str:
+    if place.telnet and not candidate.allow_telnet:
+        return "Not allowed over telnet."
+    keys = [(candidate.credential, candidate.version, f"device:{place.device}")]
+    if candidate.scope == AccountScope.CENTRAL:
+        keys.append((candidate.credential, candidate.version, f"domain:{place.domain}"))
+    for key in keys:
+        if when := rejections.get(key):
+            where = "here" if key[2].startswith("device:") else f"in AAA domain {place.domain}"
+            return f"Rejected {where} on {when:%Y-%m-%d %H:%M} UTC; skipped until it is changed or released."
+    return ""
+
+
+class DatabaseStore:
+    """The store over the database; a fixed number of queries for any number of places."""
+
+    def __init__(self, guard: Guard) -> None:
+        self._guard = guard
+
+    def candidates(self, places: Sequence[Place], only: int | None = None) -> dict[int, list[Candidate]]:
+        """See CredentialStore; a fixed number of queries."""
+        tags = frozenset().union(*(place.tags for place in places)) if places else frozenset()
+        links_of_tag: dict[int, list[Link]] = defaultdict(list)
+        wanted: set[int] = set()
+        rows = CredentialTag.objects.filter(content_object__enabled=True, tag_id__in=tags)
+        for credential, tag, name, priority in rows.values_list(
+            "content_object_id", "tag_id", "tag__name", "priority"
+        ):
+            links_of_tag[tag].append(Link(credential, tag, name, priority))
+            wanted.add(credential)
+        stored = self._load(wanted if only is None else {only})
+        fallbacks = {key: each for key, each in stored.items() if each.is_fallback}
+        keys = {f"device:{place.device}" for place in places} | {f"domain:{place.domain}" for place in places}
+        rejections = self._guard.remembered(stored, keys)
+        answer: dict[int, list[Candidate]] = {}
+        for place in places:
+            links = [link for tag in place.tags for link in links_of_tag.get(tag, ())]
+            if only is not None:
+                mine = {only: stored[only]} if only in stored else {}
+            else:
+                mine = fallbacks | {link.credential: stored[link.credential] for link in links}
+            answer[place.device] = order_candidates(place, mine, links, rejections, only)
+        return answer
+
+    @staticmethod
+    def _load(wanted: set[int]) -> dict[int, StoredCredential]:
+        columns = ("id", "version", "name", "username", "scope", "priority", "is_fallback", "allow_telnet")
+        has = {f"has_{field}": Q(**{f"{field}__isnull": False}) for field in SECRET_FIELDS}
+        query = Credential.objects.filter(enabled=True).annotate(**has)
+        if len(wanted) <= 500:
+            query = query.filter(pk__in=wanted) | query.filter(is_fallback=True)
+        words = {
+            "has_password": "password",
+            "has_private_key": "private key",
+            "has_enable_secret": "enable secret",
+        }
+        return {
+            row["id"]: StoredCredential(
+                **{name: row[name] for name in columns},
+                kinds=tuple(word for flag, word in words.items() if row[flag]),
+            )
+            for row in query.values(*columns, *words)
+        }
+
+    def open(self, credential: int) -> OpenedCredential:
+        """See CredentialStore."""
+        row = Credential.objects.get(pk=credential)
+        opened = {
+            field: secret.reveal() if (secret := getattr(row, field)) else None for field in SECRET_FIELDS
+        }
+        return OpenedCredential(username=row.username, **opened)
+
+    def record(self, credential: int, fate: str, at: datetime) -> None:
+        """See CredentialStore; also for a credential that was deleted meanwhile."""
+        changes: dict[str, object] = {"last_used_at": at}
+        if fate == "accepted":
+            changes |= {"success_count": F("success_count") + 1, "last_success_at": at}
+        elif fate == "rejected":
+            changes["rejected_count"] = F("rejected_count") + 1
+        Credential.objects.filter(pk=credential).update(**changes)
+
+
+class InMemoryStore:
+    """A store without a database, for tests and trials; same contract as DatabaseStore."""
+
+    def __init__(self) -> None:
+        self._credentials: dict[int, StoredCredential] = {}
+        self._links: list[Link] = []
+        self._opened: dict[int, OpenedCredential] = {}
+        self.rejections: dict[tuple[int, int, str], datetime] = {}
+        self.records: list[tuple[int, str, datetime]] = []
+
+    def add(self, credential: StoredCredential, links: Iterable[Link], opened: OpenedCredential) -> None:
+        """Put a credential into the store."""
+        self._credentials[credential.id] = credential
+        self._links.extend(links)
+        self._opened[credential.id] = opened
+
+    def candidates(self, places: Sequence[Place], only: int | None = None) -> dict[int, list[Candidate]]:
+        """See CredentialStore."""
+        return {
+            place.device: order_candidates(
+                place,
+                self._credentials,
+                [link for link in self._links if link.tag in place.tags],
+                self.rejections,
+                only,
+            )
+            for place in places
+        }
+
+    def open(self, credential: int) -> OpenedCredential:
+        """See CredentialStore."""
+        return self._opened[credential]
+
+    def record(self, credential: int, fate: str, at: datetime) -> None:
+        """See CredentialStore."""
+        self.records.append((credential, fate, at))
+
+
+def get_store() -> CredentialStore:
+    """The store that everything uses."""
+    return DatabaseStore(get_guard())
