@@ -1,0 +1,1 @@
+"""WHAT exists, how one talks to it, and which configuration it had."""

@@ -1,0 +1,167 @@
+"""What a device says about itself: vendor, model, serial number, version, hostname, uptime."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from devices.configs.facts_patterns import GENERAL, PATTERNS, VENDORS
+from devices.connector.platforms import Platform, platform_or_generic
+
+FACTS: Final = ("hostname", "vendor", "model", "serial", "version", "uptime_s")
+
+_LINES: Final = 600
+_LONG: Final = 240
+"""Lines, and characters of a line, that are looked at: device output is hostile input, and this bounds the time."""
+_LONGEST_FACT: Final = 100
+
+# Commands whose answers describe the device itself; elsewhere a column "model" may mean anything.
+_ABOUT_ITSELF: Final = re.compile(
+    r"version|system|status|sys-?info|inventory|chassis|hardware|resource|routerboard|identity|asset|switch|uptime"
+    r"|manuinfo|device|hostname|info",
+    re.IGNORECASE,
+)
+# Columns of the templates, best first.
+_COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
+    "hostname": ("hostname", "host_name", "system_name"),
+    "version": ("version", "os", "junos_version", "vrp_version", "image", "software_version", "sw_version"),
+    "model": ("board_name", "model", "hardware_model", "product", "hardware", "switch_model", "chassis_description"),
+    "serial": ("serial", "serial_number", "chassis_serial_number"),
+    "uptime_s": ("uptime", "up_time", "system_up_time"),
+}
+_MORE_COLUMNS: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
+    "cisco_nxos": {"model": ("platform",)},
+    "alcatel_aos": {"hostname": ("name",)},
+    "hp_procurve": {"hostname": ("name",)},
+    "cisco_wlc_ssh": {"version": ("product_version",)},
+    "broadcom_icos": {"model": ("switch_model",)},
+    "mikrotik_routeros": {"model": ("board_name", "model")},
+    "dell_force10": {"version": ("os_version",), "model": ("device_type",)},
+}
+_NOTHING: Final = frozenset({"", "-", "--", "n/a", "na", "none", "unknown", "not available", "not specified", "null"})
+
+
+def facts(text: str, platform: str, command: str) -> dict[str, Any]:
+    """The facts in the answer to a command: text, and `uptime_s` in whole seconds; what is not known is absent.
+
+    Never raises on odd text.
+    """
+    rules = platform_or_generic(platform)
+    lines = [line[:_LONG].rstrip() for line in text.replace("\r", "").split("\n", _LINES)[:_LINES]]
+    found = _by_patterns(lines, PATTERNS.get(_family(rules), ()))
+    if len(found) < len(FACTS) - 1 and _ABOUT_ITSELF.search(command):
+        found = _by_template("\n".join(lines), rules, command) | found
+    found = _by_patterns(lines, GENERAL) | found
+    facts = {name: found[name] for name in FACTS if found.get(name) is not None}
+    if facts and "vendor" not in facts:
+        vendor = _vendor(lines) or rules.vendor
+        if vendor:
+            facts["vendor"] = vendor
+    return facts
+
+
+def uptime_seconds(words: str) -> int | None:
+    """A duration as devices write it, in seconds: `2 weeks, 3 days, 4:05`, `6w5d11h55m45s`, `70,03:16:47`."""
+    words = words[:_LONG]
+    up = re.search(r"\bup\s+(?=\d)", words)
+    if up:
+        words = words[up.end() :]
+    words = re.split(r",\s*\d+ users?\b|\bload average|\(", words)[0]
+    total, any_found = 0, False
+    for number, unit in _UNITS.findall(words):
+        total += int(number) * _SECONDS[unit[:2].lower() if unit[:2].lower() == "mo" else unit[0].lower()]
+        any_found = True
+    clock = re.search(r"(?:(\d{1,5})[,:])?\b(\d{1,4}):(\d\d)(?::(\d\d))?(?!\d)", words)
+    if clock:
+        days, hours, minutes, seconds = clock.groups()
+        if seconds is None and days is not None and words[clock.end(1)] == ":":
+            days, hours, minutes, seconds = None, days, hours, minutes
+        total += int(days or 0) * 86400 + int(hours) * 3600 + int(minutes) * 60 + int(seconds or 0)
+        any_found = True
+    return total if any_found else None
+
+
+_UNITS: Final = re.compile(
+    r"(\d{1,9})\s*(years?|yrs?|months?|weeks?|wks?|days?|hours?|hrs?|minutes?|mins?|seconds?|secs?|[ywdhms](?![a-z]))",
+    re.IGNORECASE,
+)
+_SECONDS: Final = {"y": 365 * 86400, "mo": 30 * 86400, "w": 7 * 86400, "d": 86400, "h": 3600, "m": 60, "s": 1}
+
+
+def _family(rules: Platform) -> str:
+    for name in (rules.name, rules.templates, rules.driver):
+        if name in PATTERNS:
+            return name
+    return ""
+
+
+def _by_patterns(lines: Iterable[str], patterns: Iterable[tuple[str, re.Pattern[str]]]) -> dict[str, Any]:
+    """The first value of each fact, its patterns in their order before the lines in theirs."""
+    best: dict[str, tuple[int, Any]] = {}
+    ranked = list(enumerate(patterns))
+    for line in lines:
+        if not line:
+            continue
+        for rank, (name, pattern) in ranked:
+            if name in best and best[name][0] <= rank:
+                continue
+            match = pattern.search(line)
+            if match:
+                value = _value(name, match[1])
+                if value is not None:
+                    best[name] = (rank, value)
+    return {name: value for name, (_, value) in best.items()}
+
+
+def _by_template(text: str, rules: Platform, command: str) -> dict[str, Any]:
+    from ntc_templates.parse import parse_output  # noqa: PLC0415 - takes a while to load, and not all need it
+
+    try:
+        rows = parse_output(platform=rules.templates, command=command, data=text)
+    except Exception:  # noqa: BLE001 - a template may fail in any way on text that it does not expect
+        return {}
+    if not rows:
+        return {}
+    row = _of_chassis(rows)
+    if "pid" in row:
+        row = {"model": row.get("pid", ""), "serial": row.get("sn", "")}
+    found: dict[str, Any] = {}
+    for name, columns in _COLUMNS.items():
+        for column in (*_MORE_COLUMNS.get(rules.templates, {}).get(name, ()), *columns):
+            value = row.get(column)
+            if isinstance(value, list):
+                value = value[0] if value else None
+            cleaned = _value(name, value) if isinstance(value, str) else None
+            if cleaned is not None:
+                found[name] = cleaned
+                break
+    return found
+
+
+def _of_chassis(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    for row in rows:
+        if re.search(r"chassis|^(?:switch )?1$", str(row.get("name", "")), re.IGNORECASE):
+            return row
+    return rows[0]
+
+
+def _value(name: str, text: str | None) -> Any:
+    text = (text or "").strip().strip('"').strip()
+    if text.lower() in _NOTHING:
+        return None
+    if name == "uptime_s":
+        if re.fullmatch(r"\d{1,12}(?:\.\d+)?", text):
+            return int(float(text))
+        return uptime_seconds(text)
+    if name == "version":
+        text = text.rstrip(",;")
+    return text if len(text) <= _LONGEST_FACT else None
+
+
+def _vendor(lines: Iterable[str]) -> str | None:
+    for line in lines:
+        for vendor, pattern in VENDORS:
+            if pattern.search(line):
+                return vendor
+    return None

@@ -1,0 +1,1 @@
+"""Talking to devices: plain Python, no Django."""

@@ -1,0 +1,263 @@
+"""The wire below a login: one TCP connection, and a log of what SSH said about the secret."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import socket
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from paramiko import Message
+from paramiko.packet import Packetizer
+
+from devices.connector.outcomes import ConnectorError, Fate, Outcome
+
+# RFC 4252, 4250 and 4256
+MSG_DISCONNECT = 1
+MSG_USERAUTH_REQUEST = 50
+MSG_USERAUTH_FAILURE = 51
+MSG_USERAUTH_SUCCESS = 52
+MSG_USERAUTH_BANNER = 53
+MSG_USERAUTH_60 = 60  # a prompt, a demand for a new password, or "this key would do"
+MSG_USERAUTH_INFO_RESPONSE = 61
+DISCONNECT_NO_MORE_AUTH_METHODS = 14
+
+_UNREACHABLE = {
+    errno.EHOSTUNREACH,
+    errno.ENETUNREACH,
+    errno.EHOSTDOWN,
+    errno.ENETDOWN,
+    errno.ETIMEDOUT,
+    errno.EADDRNOTAVAIL,
+    errno.EACCES,
+    errno.EPERM,
+}
+
+
+class WireSocket:
+    """A connected TCP socket that remembers how the other side behaved."""
+
+    def __init__(self, sock: socket.socket, address: str) -> None:
+        self._sock = sock
+        self.address = address
+        self.bytes_in = 0
+        self.head = b""
+        self.closed_by_peer = False
+
+    @property
+    def _closed(self) -> bool:
+        """paramiko asks a socket for this when it ends its thread."""
+        return self._sock.fileno() < 0
+
+    def recv(self, size: int) -> bytes:
+        """Receive up to `size` bytes; `b""` when the other side has closed."""
+        try:
+            data = self._sock.recv(size)
+        except ConnectionError:
+            self.closed_by_peer = True
+            raise
+        if not data:
+            self.closed_by_peer = True
+        if self.bytes_in < 256:
+            self.head = (self.head + data)[:256]
+        self.bytes_in += len(data)
+        return data
+
+    def send(self, data: bytes) -> int:
+        """Send some of the bytes; returns how many."""
+        try:
+            return self._sock.send(data)
+        except ConnectionError:
+            self.closed_by_peer = True
+            raise
+
+    def sendall(self, data: bytes) -> None:
+        """Send all bytes."""
+        try:
+            self._sock.sendall(data)
+        except ConnectionError:
+            self.closed_by_peer = True
+            raise
+
+    def settimeout(self, seconds: float | None) -> None:
+        """Time-out of each call, in seconds."""
+        self._sock.settimeout(seconds)
+
+    def fileno(self) -> int:
+        """The descriptor, for `select`."""
+        return self._sock.fileno()
+
+    def getpeername(self) -> Any:
+        """The other side's address."""
+        return self._sock.getpeername()
+
+    def close(self) -> None:
+        """Close both directions, so that a thread that waits on it wakes."""
+        with contextlib.suppress(OSError):
+            self._sock.shutdown(socket.SHUT_RDWR)
+        self._sock.close()
+
+
+def connect_tcp(host: str, port: int, timeout_s: float) -> WireSocket:
+    """Resolve once and connect, within `timeout_s` seconds.
+
+    Raises ConnectorError: unresolved, unreachable (also no answer) or refused.
+    """
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (socket.gaierror, UnicodeError) as error:
+        reason = error.strerror if isinstance(error, socket.gaierror) else "not a valid host name"
+        raise ConnectorError(Outcome.UNRESOLVED, f"{host}: {reason}") from None
+    deadline = time.monotonic() + timeout_s
+    failure = ConnectorError(Outcome.UNREACHABLE, f"{host} port {port}: no address to try")
+    for family, kind, proto, _, address in found:
+        left = deadline - time.monotonic()
+        if left <= 0:
+            break
+        shown = f"{address[0]} port {port}"
+        sock = socket.socket(family, kind, proto)
+        try:
+            sock.settimeout(left)
+            sock.connect(address)
+            # Netmiko sends many small writes; Nagle and delayed ACK would cost 80 ms a login.
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            return WireSocket(sock, f"{address[0]}:{port}")
+        except TimeoutError:
+            failure = ConnectorError(Outcome.UNREACHABLE, f"{shown}: no answer within {timeout_s:.0f} s")
+        except ConnectionRefusedError:
+            failure = ConnectorError(Outcome.REFUSED, f"{shown}: connection refused")
+        except ConnectionError as error:
+            failure = ConnectorError(Outcome.REFUSED, f"{shown}: {error.strerror or 'connection reset'}")
+        except OSError as error:
+            if error.errno not in _UNREACHABLE:
+                sock.close()
+                raise
+            failure = ConnectorError(Outcome.UNREACHABLE, f"{shown}: {error.strerror}")
+        sock.close()
+    raise failure
+
+
+@dataclass(frozen=True)
+class _Event:
+    sent: bool
+    kind: int
+    secret: bool = False
+    partial: bool = False
+    method: str = ""
+    text: str = ""
+    reason: int = 0
+
+
+class AuthLog:
+    """The authentication messages of one SSH connection, in order; never a secret itself."""
+
+    def __init__(self) -> None:
+        self._events: list[_Event] = []
+
+    def sent(self, raw: bytes) -> None:
+        """Note a message that we sent."""
+        kind = raw[0]
+        if kind == MSG_USERAUTH_REQUEST:
+            message = Message(raw[1:])
+            message.get_binary()  # user name
+            message.get_binary()  # service
+            method = message.get_text()
+            signed = method == "publickey" and message.get_boolean()
+            self._events.append(_Event(True, kind, secret=signed or method == "password", method=method))
+        elif kind == MSG_USERAUTH_INFO_RESPONSE:
+            answers = Message(raw[1:]).get_int()
+            self._events.append(_Event(True, kind, secret=answers > 0, method="keyboard-interactive"))
+
+    def received(self, kind: int, message: Message) -> None:
+        """Note a message that the server sent."""
+        if kind != MSG_DISCONNECT and not MSG_USERAUTH_FAILURE <= kind <= MSG_USERAUTH_60:
+            return
+        body = Message(message.asbytes())  # a copy: reading it must not move the original
+        if kind == MSG_USERAUTH_FAILURE:
+            body.get_list()
+            self._events.append(_Event(False, kind, partial=body.get_boolean()))
+        elif kind in {MSG_USERAUTH_SUCCESS, MSG_USERAUTH_60}:
+            self._events.append(_Event(False, kind))
+        elif kind == MSG_USERAUTH_BANNER:
+            self._events.append(_Event(False, kind, text=_text(body.get_binary())))
+        elif kind == MSG_DISCONNECT:
+            reason = body.get_int()
+            self._events.append(_Event(False, kind, reason=reason, text=_text(body.get_binary())))
+
+    @property
+    def secrets_sent(self) -> int:
+        """How many messages carried a secret (or a signature made with one)."""
+        return sum(1 for event in self._events if event.sent and event.secret)
+
+    @property
+    def disconnect_text(self) -> str:
+        """What the server said when it hung up, if it said anything."""
+        return next((e.text for e in reversed(self._events) if e.kind == MSG_DISCONNECT), "")
+
+    @property
+    def banner(self) -> str:
+        """The text that the server shows before a login."""
+        return "\n".join(e.text for e in self._events if e.kind == MSG_USERAUTH_BANNER)
+
+    @property
+    def _after_secret(self) -> list[_Event]:
+        last = max((i for i, e in enumerate(self._events) if e.sent and e.secret), default=None)
+        return [] if last is None else [e for e in self._events[last + 1 :] if not e.sent]
+
+    @property
+    def wants_new_password(self) -> bool:
+        """Whether the password was answered with a demand for a new one (RFC 4252 section 8)."""
+        secret = next((e for e in reversed(self._events) if e.sent and e.secret), None)
+        return (
+            secret is not None
+            and secret.method == "password"
+            and any(e.kind == MSG_USERAUTH_60 for e in self._after_secret)
+        )
+
+    @property
+    def was_partial(self) -> bool:
+        """Whether the server took the secret and asks for one more factor."""
+        return any(e.kind == MSG_USERAUTH_FAILURE and e.partial for e in self._after_secret)
+
+    @property
+    def fate(self) -> Fate:
+        """What became of the last secret, proven by the server's own messages."""
+        if not self.secrets_sent:
+            return Fate.UNSENT
+        for event in self._after_secret:
+            if event.kind == MSG_USERAUTH_SUCCESS:
+                return Fate.ACCEPTED
+            if event.kind == MSG_USERAUTH_FAILURE:
+                return Fate.ACCEPTED if event.partial else Fate.REJECTED
+            if event.kind == MSG_DISCONNECT and (
+                event.reason == DISCONNECT_NO_MORE_AUTH_METHODS
+                or "authentication fail" in event.text.lower()
+                or "auth fail" in event.text.lower()
+            ):
+                # A server at its last try says so in the disconnect instead of in a failure message.
+                return Fate.REJECTED
+        if self.wants_new_password:
+            return Fate.ACCEPTED
+        return Fate.UNANSWERED
+
+
+def _text(raw: bytes) -> str:
+    return raw.decode("utf-8", "replace")
+
+
+def recording_packetizer(log: AuthLog) -> type[Packetizer]:
+    """A packetizer class for `paramiko.Transport` that writes to `log`."""
+
+    class RecordingPacketizer(Packetizer):  # type: ignore[misc]  # paramiko is untyped
+        def send_message(self, data: Any) -> None:
+            log.sent(data.asbytes())
+            super().send_message(data)
+
+        def read_message(self) -> tuple[int, Message]:
+            kind, message = super().read_message()
+            log.received(kind, message)
+            return kind, message
+
+    return RecordingPacketizer

@@ -1,0 +1,34 @@
+"""Checks of single values that several faces share."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+
+from django.core.exceptions import ValidationError
+
+_LABEL = re.compile(r"^(?!-)[A-Za-z0-9_-]{1,63}(?<!-)$")
+_NAME = re.compile(r"^[^\s/\\\x00-\x1f\x7f](?:[^/\\\x00-\x1f\x7f]*[^\s/\\\x00-\x1f\x7f])?$")
+
+
+def validate_host(value: str) -> None:
+    """Accept an IPv4 or IPv6 address or a DNS name; raise ValidationError otherwise."""
+    try:
+        ipaddress.ip_address(value)
+        return
+    except ValueError:
+        pass
+    name = value.removesuffix(".")
+    if not name or len(name) > 253 or not all(_LABEL.match(label) for label in name.split(".")):
+        raise ValidationError(f"{value!r} is neither an IP address nor a host name.", code="host")
+    if all(label.isdigit() for label in name.split(".")):
+        # 10.1.1 or 300.1.1.1: meant as an address, and wrong as one.
+        raise ValidationError(f"{value!r} is not a valid IP address.", code="host")
+
+
+def validate_name(value: str) -> None:
+    """Accept a device name that can stand in a path, a URL and one line of a terminal."""
+    if not _NAME.match(value):
+        raise ValidationError(
+            "A name has no slashes, control characters, or space at its ends.", code="name"
+        )
