@@ -1,0 +1,1 @@
+"""WHEN, and what happened: jobs, runs, results and attempts."""

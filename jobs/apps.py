@@ -1,0 +1,10 @@
+"""App configuration."""
+
+from django.apps import AppConfig
+
+
+class JobsConfig(AppConfig):
+    """When, and what happened."""
+
+    name = "jobs"
+    verbose_name = "Jobs"

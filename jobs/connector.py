@@ -1,0 +1,306 @@
+"""JobDeviceConnector: one device's part of a run, from its candidates to what was brought back.
+
+It knows no database: what it must know or write goes through a `Ledger`, which the run engine implements.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Protocol
+
+from django.utils import timezone
+
+from credentials.exceptions import CredentialsError
+from credentials.guard import GuardedLogin, Held, Reservation
+from credentials.store import Candidate, OpenedCredential
+from devices.connector.core import CoreDeviceConnector
+from devices.connector.outcomes import ConnectorError, Fate, Outcome, info
+from devices.connector.ssh import MethodMismatch
+from devices.connector.target import HostKeyData, LoginSecrets, Target
+from jobs.kinds import JobKind, KindContext, Store
+
+logger = logging.getLogger(__name__)
+
+_METHOD_NEEDS = {
+    "publickey": "private key",
+    "password": "password",
+    "keyboard-interactive": "password",
+    "telnet": "password",
+}
+
+
+@dataclass(frozen=True)
+class DeviceTask:
+    """Everything a thread needs to work on one device; ids and plain data, no secret."""
+
+    result: int
+    device: int
+    target: Target
+    domain: str
+    candidates: tuple[Candidate, ...]
+    context: KindContext
+
+
+@dataclass(frozen=True)
+class AttemptRecord:
+    """One login, as it will be kept."""
+
+    device: int
+    device_name: str
+    candidate: Candidate
+    order: int
+    outcome: Outcome
+    fate: Fate
+    detail: str
+    address: str
+    host_key: str
+    started_at: datetime
+    duration_s: float
+
+
+@dataclass
+class DeviceReport:
+    """What became of one device in a run."""
+
+    outcome: Outcome
+    detail: str = ""
+    advice: str = ""
+    candidate: Candidate | None = None
+    attempts: int = 0
+    store: Store | None = None
+    started_at: datetime = field(default_factory=timezone.now)
+    duration_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class RetryPolicy:
+    """Passing failures are tried again `retries` times, after `pause_s` seconds, doubled each time, with jitter."""
+
+    retries: int = 2
+    pause_s: float = 2.0
+
+
+class GateClosed(Exception):
+    """Others are still finding out whether this account works; nothing was sent."""
+
+
+class Ledger(Protocol):
+    """What a login asks and writes on its way."""
+
+    def admit_host_key(self, device: int, presented: HostKeyData) -> None:
+        """Raises HostKeyVerdict unless this key may be trusted."""
+
+    def reserve(self, login: GuardedLogin) -> Reservation:
+        """Leave to send one secret. Raises Held or GateClosed."""
+
+    def open(self, candidate: Candidate) -> OpenedCredential:
+        """The opened credential. Raises CredentialsError."""
+
+    def settle(self, reservation: Reservation, fate: Fate) -> None:
+        """Book what became of the secret."""
+
+    def attempt(self, record: AttemptRecord) -> None:
+        """Keep one login."""
+
+
+class JobDeviceConnector:
+    """Tries a device's candidates in order, goes on only after a proven rejection, and reports."""
+
+    def __init__(
+        self,
+        task: DeviceTask,
+        kind: JobKind,
+        ledger: Ledger,
+        retry: RetryPolicy,
+        stopped: Callable[[float], bool] | None = None,
+    ) -> None:
+        self._task = task
+        self._kind = kind
+        self._ledger = ledger
+        self._retry = retry
+        self._pause = stopped or _sleep
+        self._order = 0
+        self._deadline = time.monotonic() + task.target.limits.deadline_s
+
+    def run(self) -> DeviceReport:
+        """Work on the device; never raises."""
+        started, clock = timezone.now(), time.monotonic()
+        try:
+            report = self._run()
+        except Exception:
+            reference = uuid.uuid4().hex[:12]
+            logger.exception("internal error, reference %s, device id %s", reference, self._task.device)
+            report = DeviceReport(Outcome.INTERNAL_ERROR, f"Reference {reference} in the worker's log.")
+        report.attempts = self._order
+        report.started_at = started
+        report.duration_s = time.monotonic() - clock
+        report.advice = report.advice or info(report.outcome).advice
+        return report
+
+    def _run(self) -> DeviceReport:
+        usable = [candidate for candidate in self._task.candidates if not candidate.skipped]
+        if not usable:
+            return self._nothing_to_try()
+        rejected: list[str] = []
+        offered: tuple[str, ...] = ()
+        last: DeviceReport | None = None
+        for candidate in usable:
+            if offered and not _fits(candidate, offered):
+                continue
+            last = self._with_retries(candidate)
+            if last.outcome == Outcome.REJECTED:
+                rejected.append(candidate.name)
+                continue
+            if isinstance(last, _Mismatch):
+                # No secret was sent, so nothing was risked: the next one that fits may be tried.
+                offered = last.offered
+                continue
+            return last
+        assert last is not None
+        if rejected:
+            last.outcome, last.advice = Outcome.REJECTED, ""
+            last.detail = f"Rejected: {', '.join(rejected)}. {last.detail}"
+        return last
+
+    def _nothing_to_try(self) -> DeviceReport:
+        skipped = self._task.candidates
+        if not skipped:
+            return DeviceReport(
+                Outcome.NO_CREDENTIALS, "No enabled credential shares a tag with this device."
+            )
+        words = "; ".join(f"{c.name}: {c.skipped}" for c in skipped)
+        if all("telnet" in c.skipped for c in skipped):
+            return DeviceReport(
+                Outcome.NO_CREDENTIALS,
+                words,
+                "This device is reached by telnet. Allow telnet on the credential that is meant for it.",
+            )
+        return DeviceReport(
+            Outcome.HELD,
+            words,
+            "Every matching credential was proven wrong before and is not sent again. "
+            "Correct the credential, or release it.",
+        )
+
+    def _with_retries(self, candidate: Candidate) -> DeviceReport:
+        tries = 0
+        while True:
+            report, fate = self._once(candidate)
+            may_retry = info(report.outcome).passing and fate in {Fate.UNSENT, Fate.ACCEPTED}
+            if isinstance(report, _Gate):
+                pause = random.uniform(0.2, 1.0)
+            elif may_retry and report.outcome != Outcome.HELD and tries < self._retry.retries:
+                tries += 1
+                pause = self._retry.pause_s * 2 ** (tries - 1) * random.uniform(0.5, 1.5)
+            else:
+                break
+            if time.monotonic() + pause > self._deadline or self._pause(pause):
+                break
+        if tries and report.outcome != Outcome.SUCCESS:
+            report.detail = f"{report.detail} (tried {tries + 1} times)"
+        return report
+
+    def _once(self, candidate: Candidate) -> tuple[DeviceReport, Fate]:
+        """One connection with one credential."""
+        task, ledger = self._task, self._ledger
+        reservation: Reservation | None = None
+        started, clock = timezone.now(), time.monotonic()
+
+        def provide(offered: tuple[str, ...]) -> LoginSecrets:
+            nonlocal reservation
+            if offered and offered != ("none",) and not _fits(candidate, offered):
+                raise MethodMismatch(offered, " and ".join(candidate.kinds) or "no secret")
+            reservation = ledger.reserve(self._guarded(candidate))
+            opened = ledger.open(candidate)
+            return LoginSecrets(
+                opened.username, opened.password, opened.enable_secret, opened.private_key, opened.passphrase
+            )
+
+        left = max(1.0, self._deadline - time.monotonic())
+        target = replace(task.target, limits=replace(task.target.limits, deadline_s=left))
+        connector = CoreDeviceConnector(
+            target, candidate.username, provide, lambda key: ledger.admit_host_key(task.device, key)
+        )
+        report = DeviceReport(Outcome.INTERNAL_ERROR, candidate=candidate)
+        logged_in = False
+        try:
+            connector.open()
+            logged_in = True
+            report.store = self._kind.work(connector, task.context)
+            report.outcome = Outcome.SUCCESS
+        except MethodMismatch as error:
+            report = _Mismatch(error.outcome, error.detail, offered=error.offered)
+        except ConnectorError as error:
+            report.outcome, report.detail = error.outcome, error.detail
+        except Held as error:
+            report.outcome, report.detail = Outcome.HELD, str(error)
+            report.advice = (
+                f"Correct the credential {candidate.name}, or release the account {error.label}. "
+                f"Its scope is {error.scope}; the limit is {error.limit} rejections in a window."
+            )
+        except GateClosed as error:
+            report = _Gate(Outcome.HELD, str(error), candidate=candidate)
+        except CredentialsError as error:
+            report.detail = f"The secret of {candidate.name} cannot be opened: {error}"
+            report.advice = "Check the keyring of this instance: ./manage.py check"
+        finally:
+            connector.close()
+            evidence = connector.evidence
+            if not logged_in and evidence.fate != Fate.ACCEPTED:
+                report.candidate = None  # a result names the credential that got in
+            if reservation is not None:
+                ledger.settle(reservation, evidence.fate)
+            if evidence.fate != Fate.UNSENT or logged_in:
+                self._order += 1
+                ledger.attempt(
+                    AttemptRecord(
+                        device=task.device,
+                        device_name=task.target.name,
+                        candidate=candidate,
+                        order=self._order,
+                        outcome=report.outcome,
+                        fate=evidence.fate,
+                        detail=report.detail,
+                        address=evidence.address,
+                        host_key=evidence.host_key.fingerprint if evidence.host_key else "",
+                        started_at=started,
+                        duration_s=time.monotonic() - clock,
+                    )
+                )
+        return report, evidence.fate
+
+    def _guarded(self, candidate: Candidate) -> GuardedLogin:
+        return GuardedLogin(
+            credential=candidate.credential,
+            version=candidate.version,
+            scope=candidate.scope,
+            username=candidate.username,
+            domain=self._task.domain,
+            device=self._task.device,
+            device_label=self._task.target.name,
+        )
+
+
+@dataclass
+class _Mismatch(DeviceReport):
+    offered: tuple[str, ...] = ()
+
+
+@dataclass
+class _Gate(DeviceReport):
+    pass
+
+
+def _fits(candidate: Candidate, offered: Sequence[str]) -> bool:
+    return any(_METHOD_NEEDS.get(method) in candidate.kinds for method in offered)
+
+
+def _sleep(seconds: float) -> bool:
+    time.sleep(seconds)
+    return False

@@ -1,0 +1,88 @@
+"""Signs of life of a host's task cluster, read by whatever watches over it.
+
+A heartbeat is a real task that goes the way of all tasks: broker, pusher, worker. It lies in a queue of
+its own for each host, so that only that host's cluster can answer it; other hosts sharing the broker cannot
+hide that one of them has stopped.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.utils import timezone
+from django_q.brokers import get_broker
+from django_q.tasks import async_task
+
+from jobs.choices import ShardStatus
+from jobs.models import Shard, WorkerBeat
+
+HEARTBEAT = "jobs.tasks.heartbeat"
+
+
+@dataclass(frozen=True)
+class Signs:
+    """What the database says about a host's cluster at one moment; any change is progress."""
+
+    answered_at: datetime | None
+    leases: frozenset[tuple[int, datetime | None]]
+    """(shard id, end of its lease) for each shard that runs on the host."""
+
+
+def this_host() -> str:
+    """The name under which this machine's cluster is known, 80 characters at most."""
+    return socket.gethostname()[:80]
+
+
+def holder() -> str:
+    """What a process of this host writes into `Shard.holder`: `<host>:<pid>`."""
+    return f"{this_host()}:{os.getpid()}"
+
+
+def queue_of(host: str) -> str:
+    """Name of the queue that only the cluster of `host` reads."""
+    return f"host-{host}"
+
+
+def ask(host: str) -> bool:
+    """Enqueue a heartbeat unless an earlier one is unanswered; returns whether it did.
+
+    Raises what the database or the broker raises.
+    """
+    beat, _ = WorkerBeat.objects.get_or_create(host=host)
+    if beat.asked_at is not None:
+        return False
+    WorkerBeat.objects.filter(host=host).update(asked_at=timezone.now())
+    sent = False
+    try:
+        # Not saved when it succeeds: a row every few seconds for ever would be of use to nobody.
+        async_task(
+            HEARTBEAT, host, cluster=queue_of(host), task_name="heartbeat", ack_failure=True, save=False
+        )
+        sent = True
+    finally:
+        if not sent:
+            WorkerBeat.objects.filter(host=host).update(asked_at=None)
+    return True
+
+
+def answer(host: str) -> None:
+    """Record that a worker of `host` ran the heartbeat."""
+    WorkerBeat.objects.filter(host=host).update(asked_at=None, answered_at=timezone.now())
+
+
+def forget(host: str) -> None:
+    """Drop unanswered heartbeats; for the start of a cluster, since the one before may have held some."""
+    get_broker(queue_of(host)).purge_queue()
+    WorkerBeat.objects.filter(host=host).update(asked_at=None)
+
+
+def signs(host: str) -> Signs:
+    """The signs of life of `host`'s cluster now."""
+    answered_at = WorkerBeat.objects.filter(host=host).values_list("answered_at", flat=True).first()
+    running = Shard.objects.filter(
+        status=ShardStatus.RUNNING, holder__startswith=f"{host}:", lease_until__gt=timezone.now()
+    )
+    return Signs(answered_at, frozenset(running.values_list("pk", "lease_until")))

@@ -1,0 +1,54 @@
+"""What the processes of an instance ask of the Linux kernel. Standard library only: children start with it.
+
+Run as a script, `linux.py PARENT_PID PROGRAM [ARGUMENT...]` becomes the program, bound to its parent: when
+the parent dies, even by SIGKILL, the program receives SIGTERM.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import resource
+import signal
+import sys
+
+_PR_SET_PDEATHSIG = 1
+_PR_SET_DUMPABLE = 4
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def _prctl(option: int, value: int) -> None:
+    if _libc.prctl(option, ctypes.c_ulong(value), 0, 0, 0) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+
+
+def die_with_parent(parent: int, signum: int) -> None:
+    """Receive `signum` when the thread that started this process ends; exit if `parent` is already gone."""
+    _prctl(_PR_SET_PDEATHSIG, signum)
+    # The parent may have died before the kernel knew about us: then nobody would ever tell.
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def keep_memory_private() -> None:
+    """Deny core dumps and reading by other processes of the same user; forks inherit it, exec resets it."""
+    _prctl(_PR_SET_DUMPABLE, 0)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def kill_forks_with_parent() -> None:
+    """From now on each process forked by this one, and by those, is killed as soon as its parent is gone."""
+    parent = os.getpid()
+
+    def remember() -> None:
+        nonlocal parent
+        parent = os.getpid()
+
+    os.register_at_fork(before=remember, after_in_child=lambda: die_with_parent(parent, signal.SIGKILL))
+
+
+if __name__ == "__main__":
+    die_with_parent(int(sys.argv[1]), signal.SIGTERM)
+    os.execv(sys.argv[2], sys.argv[2:])  # noqa: S606 - the arguments come from this program

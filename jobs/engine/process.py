@@ -1,0 +1,118 @@
+"""The task cluster as this product runs it: django-q2's, hardened, and ended in order."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import time
+from types import FrameType
+from typing import Any
+
+from django.db import connections
+from django_q.brokers import Broker, get_broker
+from django_q.cluster import Cluster
+from django_q.conf import Conf
+from django_q.signals import post_execute_in_worker
+from django_q.tasks import async_task
+
+from jobs.choices import ShardStatus
+from jobs.engine import beat, drain, linux
+from jobs.models import Shard
+
+logger = logging.getLogger(__name__)
+
+RUN_SHARD = "jobs.tasks.run_shard"
+_LOOK_EVERY_S = 0.1
+
+
+class HostFirstBroker:
+    """The shared queue, after what lies in this host's own; hands out nothing while draining."""
+
+    def __init__(self, shared: Broker, own: Broker) -> None:
+        self._shared = shared
+        self._own = own
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._shared, name)
+
+    def dequeue(self) -> list[tuple[Any, str]] | None:
+        """The next (acknowledgement id, task) pairs; waits a moment when there are none."""
+        if drain.is_draining():
+            time.sleep(Conf.POLL)
+            return None
+        # An empty queue's dequeue waits; asking for its size first does not.
+        found = self._own.dequeue() if self._own.queue_size() else None
+        return found or self._shared.dequeue()  # type: ignore[no-any-return]
+
+
+def run_cluster(grace_s: float) -> int:
+    """Run this host's task cluster in this process until SIGTERM or SIGINT; returns the exit code.
+
+    The signal lets devices in hand finish within `grace_s` seconds; what runs longer, and everything at a
+    second signal, is killed.
+    """
+    host = beat.this_host()
+    linux.keep_memory_private()
+    linux.kill_forks_with_parent()
+    beat.forget(host)
+    hand_out_again()
+    # A forked process must not share its parent's connection.
+    connections.close_all()
+    post_execute_in_worker.connect(_stay_while_draining)
+
+    signals = 0
+
+    def count(signum: int, frame: FrameType | None) -> None:
+        nonlocal signals
+        signals += 1
+
+    cluster = Cluster(broker=HostFirstBroker(get_broker(), get_broker(beat.queue_of(host))))
+    # After Cluster(), which sets handlers of its own; those would wait without end inside a handler.
+    signal.signal(signal.SIGTERM, count)
+    signal.signal(signal.SIGINT, count)
+    try:
+        cluster.start()
+    except RuntimeError as error:
+        logger.error("%s", error)
+        return 1
+    sentinel = cluster.sentinel
+    while not signals:
+        sentinel.join(_LOOK_EVERY_S)
+        if not sentinel.is_alive():
+            logger.error("The task cluster ended by itself (exit code %s).", sentinel.exitcode)
+            return 1
+
+    end = time.monotonic() + grace_s
+    drain.begin()
+    # Within a guard cycle the sentinel replaces workers that have just ended. Only a full pool takes all the
+    # "stop" marks that it hands out next; otherwise it would wait for ever to hand out the last.
+    sentinel.join(2 * Conf.GUARD_CYCLE)
+    cluster.stop_event.set()
+    while sentinel.is_alive() and time.monotonic() < end and signals < 2:
+        sentinel.join(_LOOK_EVERY_S)
+    if sentinel.is_alive():
+        logger.warning("The task cluster was killed before it had finished.")
+        sentinel.kill()
+        sentinel.join()
+        return 1
+    return 0
+
+
+def hand_out_again() -> None:
+    """Enqueue every waiting shard once more when the queue holds fewer tasks than there are waiting shards.
+
+    A killed cluster takes along the tasks that it had fetched and not begun. A shard that is in the queue
+    twice does no harm: the second task finds nothing to do.
+    """
+    waiting = list(
+        Shard.objects.filter(status=ShardStatus.QUEUED).order_by("pk").values_list("pk", flat=True)
+    )
+    if get_broker().queue_size() < len(waiting):
+        for shard_id in waiting:
+            async_task(RUN_SHARD, shard_id, ack_failure=True, save=False)
+
+
+def _stay_while_draining(**kwargs: Any) -> None:
+    # A worker that ends after its task would leave its "stop" mark to nobody.
+    if drain.is_draining():
+        Conf.RECYCLE = 0

@@ -1,0 +1,119 @@
+"""The one place of a shard that writes to the database: device threads hand their writes over, in batches."""
+
+from __future__ import annotations
+
+import logging
+import queue
+from collections.abc import Callable
+from concurrent.futures import Future
+from datetime import timedelta
+from typing import Any, TypeVar
+
+from django.db import transaction
+from django.utils import timezone
+
+from jobs.choices import ShardStatus
+from jobs.models import Shard
+
+logger = logging.getLogger(__name__)
+
+LEASE = timedelta(seconds=60)
+_RENEW_EVERY = timedelta(seconds=5)
+_BATCH = 50
+_T = TypeVar("_T")
+_Job = tuple[Callable[[], Any], "Future[Any]"]
+
+
+class LostLease(Exception):  # noqa: N818 - says what is the case
+    """Another worker holds this shard by now: nothing more may be written."""
+
+
+class Writer:
+    """Runs the writes of a shard's threads in the shard's main thread, several in one transaction."""
+
+    def __init__(self, shard: int, fence: int) -> None:
+        self._shard = shard
+        self._fence = fence
+        self._queue: queue.Queue[_Job] = queue.Queue()
+        self._lost: LostLease | None = None
+        self._renewed_at = timezone.now()
+
+    def call(self, work: Callable[[], _T]) -> _T:
+        """From a device thread: have it done, wait, and get its answer or its exception."""
+        if self._lost is not None:
+            raise self._lost
+        future: Future[_T] = Future()
+        self._queue.put((work, future))
+        return future.result()
+
+    def serve(self, wait_s: float) -> None:
+        """From the main thread: do what waits, waiting up to `wait_s` seconds for the first of it.
+
+        Raises LostLease when another worker took the shard over.
+        """
+        batch: list[_Job] = []
+        try:
+            batch.append(self._queue.get(timeout=wait_s))
+            while len(batch) < _BATCH:
+                batch.append(self._queue.get_nowait())
+        except queue.Empty:
+            pass
+        if not batch and timezone.now() - self._renewed_at < _RENEW_EVERY:
+            return
+        answers: list[tuple[Future[Any], Any, BaseException | None]] = []
+        try:
+            with transaction.atomic():
+                self._hold_lease()
+                for work, future in batch:
+                    answers.append(_run(work, future))
+        except LostLease as lost:
+            self.fail_all(lost, batch)
+            raise
+        except Exception as error:
+            logger.exception("a batch of writes failed")
+            for _, future in batch:
+                future.set_exception(error)
+            return
+        for future, answer, problem in answers:
+            if problem is None:
+                future.set_result(answer)
+            else:
+                future.set_exception(problem)
+
+    def _hold_lease(self) -> None:
+        """Within the transaction: make sure that the shard is still ours, and stay its holder."""
+        now = timezone.now()
+        if now - self._renewed_at >= _RENEW_EVERY:
+            held = Shard.objects.filter(pk=self._shard, fence=self._fence, status=ShardStatus.RUNNING).update(
+                lease_until=now + LEASE
+            )
+            self._renewed_at = now
+        else:
+            held = (
+                Shard.objects.select_for_update()
+                .filter(pk=self._shard, fence=self._fence, status=ShardStatus.RUNNING)
+                .count()
+            )
+        if not held:
+            raise LostLease("Another worker has taken this shard over.")
+
+    def fail_all(self, error: LostLease, batch: list[_Job]) -> None:
+        """Let no thread wait for ever."""
+        self._lost = error
+        while True:
+            try:
+                batch.append(self._queue.get_nowait())
+            except queue.Empty:
+                break
+        for _, future in batch:
+            if not future.done():
+                future.set_exception(error)
+
+
+def _run(work: Callable[[], Any], future: Future[Any]) -> tuple[Future[Any], Any, BaseException | None]:
+    try:
+        # A savepoint of its own: on PostgreSQL one failed statement would fail the whole batch.
+        with transaction.atomic():
+            return future, work(), None
+    except Exception as error:  # noqa: BLE001 - belongs to the thread that asked, and is handed to it
+        return future, None, error

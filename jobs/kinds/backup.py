@@ -1,0 +1,70 @@
+"""Backup: fetch the running configuration, and keep it when it is whole."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.core.exceptions import ValidationError
+
+from devices.configs import integrity
+from devices.configs.normalise import clean, normalise
+from devices.configs.store import prepare, save_version
+from devices.connector.core import CoreDeviceConnector
+from devices.connector.outcomes import ConnectorError, Outcome
+from devices.connector.platforms import Collect
+from jobs.kinds.base import KindContext, Store, Stored
+
+_REFUSED = {integrity.ReasonCode.ERROR_LINE}
+RUNNING = "running"
+
+
+class Backup:
+    """Keeps versions of the running configuration."""
+
+    name = "backup"
+    label = "Backup"
+    description = "Fetch the running configuration of each device and keep it as a version when it changed."
+    is_test = False
+
+    def clean(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        """Takes no parameters."""
+        if parameters:
+            raise ValidationError(f"A backup takes no parameters, not {', '.join(sorted(parameters))}.")
+        return {}
+
+    def work(self, connector: CoreDeviceConnector, context: KindContext) -> Store:
+        """Fetch, judge, and prepare the text for the store."""
+        connector.enable()
+        for command in connector.platform.setup:
+            connector.send(command)
+        collect = connector.platform.collect(RUNNING)
+        text, verdict = self._fetch(connector, context, collect)
+        if verdict.may_be_confirmed and not verdict.whole:
+            # Much smaller than last time: either it was cut, or much was deleted. A second dump tells.
+            again, _ = self._fetch(connector, context, collect)
+            if normalise(again, context.platform) == normalise(text, context.platform):
+                verdict = integrity.check(text, context.platform, RUNNING, prompt_seen=True)
+        if not verdict.whole:
+            outcome = Outcome.COMMAND_ERROR if verdict.reason_code in _REFUSED else Outcome.INCOMPLETE_OUTPUT
+            evidence = connector.mask(verdict.evidence)[:160]
+            raise ConnectorError(outcome, f"{verdict.reason[:1].upper()}{verdict.reason[1:]}: {evidence}")
+        prepared = prepare(connector.mask(text), context.platform)
+
+        def store() -> Stored:
+            saved = save_version(context.device, RUNNING, prepared)
+            return Stored(config_version=saved.version.pk, config_changed=saved.changed)
+
+        return store
+
+    def _fetch(
+        self, connector: CoreDeviceConnector, context: KindContext, collect: Collect
+    ) -> tuple[str, integrity.Verdict]:
+        for command in (collect.command, *collect.fallback):
+            text = clean(connector.send(command, timeout_s=collect.read_timeout_s)).strip("\n") + "\n"
+            verdict = integrity.check(
+                text, context.platform, RUNNING, context.previous_size, prompt_seen=True
+            )
+            if verdict.reason_code not in _REFUSED:
+                break
+        return text, verdict
