@@ -1,6 +1,6 @@
 """What can go wrong with keys and secrets. No message ever contains a key or a secret."""
 
-# ruff: noqa: N818 - the names say what is the case; the base classes say that they are errors
+
 
 from __future__ import annotations
 

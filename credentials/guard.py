@@ -14,11 +14,17 @@ from functools import cache
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Count, Max, Q, QuerySet
+from django.db.models import Count, F, Max, Q, QuerySet
 from django.utils import timezone
 
 from credentials.choices import AccountScope, GuardState
-from credentials.models import GuardAccount, GuardLogin, RememberedRejection, account_identity
+from credentials.models import (
+    Credential,
+    GuardAccount,
+    GuardLogin,
+    RememberedRejection,
+    account_identity,
+)
 
 # A proven account's row is touched at most this often: a night of backups is not ten thousand updates.
 _PROOF_REFRESH_S = 30.0
@@ -75,7 +81,7 @@ class Reservation:
     row: int | None
 
 
-class Held(Exception):  # noqa: N818 - it is a state, not a fault
+class Held(Exception):
     """The account has no rejections left in its window."""
 
     def __init__(self, label: str, scope: str, spent: int, limit: int, until: datetime) -> None:
@@ -91,8 +97,12 @@ class Held(Exception):  # noqa: N818 - it is a state, not a fault
         self.until = until
 
 
-class Wait(Exception):  # noqa: N818 - it is a state, not a fault
+class Wait(Exception):
     """Nobody has got in with this account yet and enough are trying: ask again in a moment."""
+
+
+class KnownRejected(Exception):
+    """This very password was proven wrong here meanwhile: sending it again would only use up the budget."""
 
 
 class Guard:
@@ -104,9 +114,14 @@ class Guard:
     # --- before a login -------------------------------------------------------------------------
     @transaction.atomic
     def reserve(self, login: GuardedLogin, now: datetime | None = None) -> Reservation:
-        """Leave to send this secret now; raises Held or Wait."""
+        """Leave to send this secret now; raises KnownRejected, Held or Wait."""
         now = now or timezone.now()
         account = self._locked_account(login)
+        places = [login.place] if login.scope == AccountScope.LOCAL else [login.place, login.domain_place]
+        if RememberedRejection.objects.filter(
+            credential_id=login.credential, credential_version=login.version, place__in=places
+        ).exists():
+            raise KnownRejected
         spent, in_flight, oldest = self._spent(account, now)
         limit = self.limits.budget(login.scope)
         if spent >= limit:
@@ -128,9 +143,7 @@ class Guard:
 
     def _locked_account(self, login: GuardedLogin) -> GuardAccount:
         key, label = login.account
-        account, _ = GuardAccount.objects.get_or_create(
-            key=key, defaults={"label": label, "scope": login.scope}
-        )
+        account, _ = GuardAccount.objects.get_or_create(key=key, defaults={"label": label, "scope": login.scope})
         # On PostgreSQL the row lock, on SQLite the IMMEDIATE transaction makes reserving a queue.
         return GuardAccount.objects.select_for_update().get(pk=account.pk)
 
@@ -150,9 +163,7 @@ class Guard:
             latest=Max("at", filter=Q(state__in=counted)),
         )
         # A login in flight counts whatever was released or proven meanwhile, until its window ends.
-        in_flight = GuardLogin.objects.filter(
-            account=account, state=GuardState.OPEN, at__gt=now - window
-        ).count()
+        in_flight = GuardLogin.objects.filter(account=account, state=GuardState.OPEN, at__gt=now - window).count()
         first = (
             in_window.filter(state__in=counted).order_by("at").values_list("at", flat=True).first()
             if found["spent"]
@@ -259,9 +270,7 @@ class Guard:
 
     # --- what is known --------------------------------------------------------------------------
     @staticmethod
-    def remembered(
-        credentials: Iterable[int], places: Collection[str]
-    ) -> dict[tuple[int, int, str], datetime]:
+    def remembered(credentials: Iterable[int], places: Collection[str]) -> dict[tuple[int, int, str], datetime]:
         """Rejections that still stand, by (credential, version, place), for these credentials and places."""
         rows = RememberedRejection.objects.filter(credential_id__in=list(credentials))
         if len(places) <= 500:
@@ -300,10 +309,39 @@ class Guard:
         account.save(update_fields=["released_at", "released_by"])
 
 
+@dataclass(frozen=True)
+class Released:
+    """What a release changed: labels of the accounts, and of the places where a rejection was forgotten."""
+
+    accounts: tuple[str, ...]
+    forgotten: tuple[str, ...]
+
+
+@transaction.atomic
+def release_credential(credential: Credential, by: str, now: datetime | None = None) -> Released:
+    """Give the accounts in which this credential was lately refused their budget back, and forget where it was.
+
+    What is remembered of other credentials of the same accounts stays.
+    """
+    now = now or timezone.now()
+    window = timedelta(seconds=get_guard().limits.window_s)
+    spent = GuardLogin.objects.filter(
+        credential=credential.pk, state__in=[GuardState.REJECTED, GuardState.UNANSWERED], at__gt=now - window
+    )
+    # What a success or an earlier release has already wiped out needs none.
+    since = Q(account__last_success_at=None) | Q(account__last_success_at__lt=F("at"))
+    since &= Q(account__released_at=None) | Q(account__released_at__lt=F("at"))
+    accounts = GuardAccount.objects.filter(pk__in=spent.filter(since).values("account"))
+    labels = tuple(accounts.order_by("label").values_list("label", flat=True))
+    accounts.update(released_at=now, released_by=by)
+    remembered = credential.remembered_rejections.all()
+    places = tuple(remembered.order_by("place_label").values_list("place_label", flat=True))
+    remembered.delete()
+    return Released(labels, places)
+
+
 def _opened_by(login: GuardedLogin, now: datetime, window_s: float) -> bool:
     """Whether this very credential version opened something lately, not merely another one of the account."""
-    from credentials.models import Credential
-
     return Credential.objects.filter(
         pk=login.credential, version=login.version, last_success_at__gt=now - timedelta(seconds=window_s)
     ).exists()

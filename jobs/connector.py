@@ -17,7 +17,7 @@ from typing import Protocol
 from django.utils import timezone
 
 from credentials.exceptions import CredentialsError
-from credentials.guard import GuardedLogin, Held, Reservation
+from credentials.guard import GuardedLogin, Held, KnownRejected, Reservation
 from credentials.store import Candidate, OpenedCredential
 from devices.connector.core import CoreDeviceConnector
 from devices.connector.outcomes import ConnectorError, Fate, Outcome, info
@@ -33,6 +33,11 @@ _METHOD_NEEDS = {
     "keyboard-interactive": "password",
     "telnet": "password",
 }
+
+
+_PROVEN_WRONG = (
+    "Every matching credential was proven wrong before and is not sent again. Correct the credential, or release it."
+)
 
 
 @dataclass(frozen=True)
@@ -97,7 +102,7 @@ class Ledger(Protocol):
         """Raises HostKeyVerdict unless this key may be trusted."""
 
     def reserve(self, login: GuardedLogin) -> Reservation:
-        """Leave to send one secret. Raises Held or GateClosed."""
+        """Leave to send one secret. Raises KnownRejected, Held or GateClosed."""
 
     def open(self, candidate: Candidate) -> OpenedCredential:
         """The opened credential. Raises CredentialsError."""
@@ -157,6 +162,8 @@ class JobDeviceConnector:
             if last.outcome == Outcome.REJECTED:
                 rejected.append(candidate.name)
                 continue
+            if isinstance(last, _Known):
+                continue
             if isinstance(last, _Mismatch):
                 # No secret was sent, so nothing was risked: the next one that fits may be tried.
                 offered = last.offered
@@ -171,9 +178,7 @@ class JobDeviceConnector:
     def _nothing_to_try(self) -> DeviceReport:
         skipped = self._task.candidates
         if not skipped:
-            return DeviceReport(
-                Outcome.NO_CREDENTIALS, "No enabled credential shares a tag with this device."
-            )
+            return DeviceReport(Outcome.NO_CREDENTIALS, "No enabled credential shares a tag with this device.")
         words = "; ".join(f"{c.name}: {c.skipped}" for c in skipped)
         if all("telnet" in c.skipped for c in skipped):
             return DeviceReport(
@@ -184,8 +189,7 @@ class JobDeviceConnector:
         return DeviceReport(
             Outcome.HELD,
             words,
-            "Every matching credential was proven wrong before and is not sent again. "
-            "Correct the credential, or release it.",
+            _PROVEN_WRONG,
         )
 
     def _with_retries(self, candidate: Candidate) -> DeviceReport:
@@ -244,6 +248,12 @@ class JobDeviceConnector:
                 f"Correct the credential {candidate.name}, or release the account {error.label}. "
                 f"Its scope is {error.scope}; the limit is {error.limit} rejections in a window."
             )
+        except KnownRejected:
+            report = _Known(
+                Outcome.HELD,
+                f"{candidate.name}: proven wrong a moment ago on another device of this AAA domain.",
+                _PROVEN_WRONG,
+            )
         except GateClosed as error:
             report = _Gate(Outcome.HELD, str(error), candidate=candidate)
         except CredentialsError as error:
@@ -294,6 +304,11 @@ class _Mismatch(DeviceReport):
 
 @dataclass
 class _Gate(DeviceReport):
+    pass
+
+
+@dataclass
+class _Known(DeviceReport):
     pass
 
 

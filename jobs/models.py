@@ -21,9 +21,7 @@ class Job(models.Model):
     name = models.CharField(max_length=100, unique=True)
     kind = models.CharField(max_length=40)
     parameters = models.JSONField(default=dict, blank=True)
-    tags = models.ManyToManyField(
-        Tag, blank=True, related_name="jobs", help_text="Devices with any of these tags."
-    )
+    tags = models.ManyToManyField(Tag, blank=True, related_name="jobs", help_text="Devices with any of these tags.")
     devices = models.ManyToManyField(Device, blank=True, related_name="jobs", help_text="And these devices.")
     all_devices = models.BooleanField(default=False, help_text="Every enabled device.")
     enabled = models.BooleanField(default=True)
@@ -51,9 +49,7 @@ class Run(models.Model):
     parameters = models.JSONField(default=dict)
     status = models.CharField(max_length=12, choices=RunStatus, default=RunStatus.QUEUED, db_index=True)
     trigger = models.CharField(max_length=10, choices=Trigger, default=Trigger.PERSON)
-    requested_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
-    )
+    requested_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
     requested_by_name = models.CharField(max_length=150, blank=True)
     message = models.CharField(max_length=250, blank=True, help_text="Why there is nothing to show, if so.")
     cancel_requested = models.BooleanField(default=False)
@@ -76,9 +72,7 @@ class Shard(models.Model):
     run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="shards")
     number = models.PositiveIntegerField()
     status = models.CharField(max_length=10, choices=ShardStatus, default=ShardStatus.QUEUED)
-    fence = models.PositiveIntegerField(
-        default=0, help_text="Rises with every claim; an older holder may not write."
-    )
+    fence = models.PositiveIntegerField(default=0, help_text="Rises with every claim; an older holder may not write.")
     holder = models.CharField(max_length=120, blank=True)
     lease_until = models.DateTimeField(null=True)
     enqueued_at = models.DateTimeField(null=True)
@@ -105,12 +99,8 @@ class Result(models.Model):
     credential = models.ForeignKey(Credential, null=True, on_delete=models.SET_NULL, related_name="+")
     credential_name = models.CharField(max_length=100, blank=True)
     login_count = models.PositiveIntegerField(default=0)
-    tries = models.PositiveIntegerField(
-        default=1, help_text="Above 1 when a worker was lost and another took over."
-    )
-    config_version = models.ForeignKey(
-        ConfigVersion, null=True, on_delete=models.SET_NULL, related_name="results"
-    )
+    tries = models.PositiveIntegerField(default=1, help_text="Above 1 when a worker was lost and another took over.")
+    config_version = models.ForeignKey(ConfigVersion, null=True, on_delete=models.SET_NULL, related_name="results")
     config_changed = models.BooleanField(null=True)
     data = models.JSONField(default=dict, blank=True)
     started_at = models.DateTimeField(null=True)

@@ -234,12 +234,12 @@ class CoreDeviceConnector:
     def send(self, command: str, *, timeout_s: float | None = None) -> str:
         """Send one command and return its whole answer, without echo and prompt.
 
-        `timeout_s` is the longest silence. Raises ConnectorError: `timeout` when nothing came,
+        `timeout_s` is the longest silence, never above the limit of the target. Raises ConnectorError: `timeout` when nothing came,
         `incomplete_output` when the answer broke off or was too large.
         """
         conn, channel = self._conn, self._channel
         assert conn is not None
-        quiet_limit = timeout_s or self.target.limits.read_s
+        quiet_limit = min(timeout_s or self.target.limits.read_s, self.target.limits.read_s)
         while channel.recv_text(0.0):
             pass  # a late prompt of the command before must not end this one
         channel.send_text(command + conn.RETURN)
@@ -325,10 +325,12 @@ class _Answer:
 
     def _at_prompt(self) -> bool:
         line, prompt = self._last_line, self._prompt
-        if len(prompt) <= 2:
-            return line == prompt or line in {prompt + "#", prompt + ">", prompt + "$", prompt + "%"}
-        if prompt not in line or len(line) > len(prompt) + 80:
+        if not prompt or prompt not in line or len(line) > len(prompt) + 80:
             return False
+        if not prompt.isalnum() and len(prompt) < 3:
+            return line == prompt  # a bare "#" or "$": nothing but the whole line proves it
+        if len(prompt) < 3 and not line.lstrip("<[(*").startswith(prompt):
+            return False  # so short a name may stand anywhere in a configuration
         return line.endswith(prompt) or line[-1] in "#>$%])~:"
 
     def is_complete(self, quiet_s: float) -> bool:

@@ -24,10 +24,10 @@ _TRANSPORTS: Final = ("telnet", "ssh")
 _VALUE: Final = r"""(?P<secret%d>"(?:[^"\\]|\\.){1,8000}"|'[^']{1,8000}'|[^\s;]\S{0,8000}?(?=[;,]?(?:\s|$)))"""
 # The words that may stand between the keyword and the secret: how the device wrote it down.
 _TYPE: Final = (
-    r"(?:(?:0|4|5|6|7|8a?|9|10|13|level[ \t]+\d{1,2}|(?:un)?encrypted"
+    r"(?:(?:\d|8a|10|13|level[ \t]+\d{1,2}|(?:un)?encrypted"
     r"|encryption-type|hidden|plain(?:-?text)?|clear(?:-?text)?|cipher(?:text)?|irreversible-cipher|reversible|simple"
     r"|hash(?:ed|2)?|sha-?\d{0,3}|md5|ascii(?:-text)?|hex(?:adecimal)?|text|ENC|scrypt|pbkdf2|bcrypt|type-?\d"
-    r"|set-key|string|data|value)[ \t]+){0,5}+"
+    r"|set-key|index[ \t]+\d{1,4}|string|data|value)[ \t]+){0,5}+"
 )
 
 
@@ -296,8 +296,7 @@ class _Reader:
 
     def build(self) -> dict[str, Platform]:
         names = dict.fromkeys([*self.device_types, *sorted(self.telnet), *self.tables])
-        built = {name: self._build(name) for name in sorted(names)}
-        return built
+        return {name: self._build(name) for name in sorted(names)}
 
     def _resolved(self, name: str, seen: tuple[str, ...] = ()) -> dict[str, Any]:
         table = self.tables.get(name, {})

@@ -53,14 +53,14 @@ def ask(host: str) -> bool:
     """
     beat, _ = WorkerBeat.objects.get_or_create(host=host)
     if beat.asked_at is not None:
+        # Raises when the broker is out of reach: then no answer says nothing about the cluster.
+        get_broker(queue_of(host)).queue_size()
         return False
     WorkerBeat.objects.filter(host=host).update(asked_at=timezone.now())
     sent = False
     try:
         # Not saved when it succeeds: a row every few seconds for ever would be of use to nobody.
-        async_task(
-            HEARTBEAT, host, cluster=queue_of(host), task_name="heartbeat", ack_failure=True, save=False
-        )
+        async_task(HEARTBEAT, host, cluster=queue_of(host), task_name="heartbeat", ack_failure=True, save=False)
         sent = True
     finally:
         if not sent:
@@ -74,9 +74,9 @@ def answer(host: str) -> None:
 
 
 def forget(host: str) -> None:
-    """Drop unanswered heartbeats; for the start of a cluster, since the one before may have held some."""
+    """Drop heartbeats and answers of the cluster before; called where a new one is about to start."""
     get_broker(queue_of(host)).purge_queue()
-    WorkerBeat.objects.filter(host=host).update(asked_at=None)
+    WorkerBeat.objects.filter(host=host).update(asked_at=None, answered_at=None)
 
 
 def signs(host: str) -> Signs:

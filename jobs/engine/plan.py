@@ -68,11 +68,7 @@ def _named_credential(run: Run) -> int | None:
 
 def _previous_sizes(devices: Sequence[int], kind: str = "running") -> dict[int, int]:
     """Characters of the last good text of each device, roughly: bytes of the complete text."""
-    newest = (
-        ConfigVersion.objects.filter(device__in=devices, kind=kind).values("device").annotate(n=Max("number"))
-    )
+    newest = ConfigVersion.objects.filter(device__in=devices, kind=kind).values("device").annotate(n=Max("number"))
     numbers = {row["device"]: row["n"] for row in newest}
-    rows = ConfigVersion.objects.filter(device__in=devices, kind=kind).values_list(
-        "device_id", "number", "text__size"
-    )
+    rows = ConfigVersion.objects.filter(device__in=devices, kind=kind).values_list("device_id", "number", "text__size")
     return {device: size for device, number, size in rows if numbers.get(device) == number}

@@ -13,15 +13,13 @@ from django_q.brokers import Broker, get_broker
 from django_q.cluster import Cluster
 from django_q.conf import Conf
 from django_q.signals import post_execute_in_worker
-from django_q.tasks import async_task
 
 from jobs.choices import ShardStatus
-from jobs.engine import beat, drain, linux
+from jobs.engine import beat, drain, linux, runs
 from jobs.models import Shard
 
 logger = logging.getLogger(__name__)
 
-RUN_SHARD = "jobs.tasks.run_shard"
 _LOOK_EVERY_S = 0.1
 
 
@@ -104,12 +102,10 @@ def hand_out_again() -> None:
     A killed cluster takes along the tasks that it had fetched and not begun. A shard that is in the queue
     twice does no harm: the second task finds nothing to do.
     """
-    waiting = list(
-        Shard.objects.filter(status=ShardStatus.QUEUED).order_by("pk").values_list("pk", flat=True)
-    )
+    waiting = list(Shard.objects.filter(status=ShardStatus.QUEUED).order_by("pk").values_list("pk", flat=True))
     if get_broker().queue_size() < len(waiting):
         for shard_id in waiting:
-            async_task(RUN_SHARD, shard_id, ack_failure=True, save=False)
+            runs.enqueue(shard_id)
 
 
 def _stay_while_draining(**kwargs: Any) -> None:

@@ -48,9 +48,7 @@ def claim(shard_id: int) -> Shard | None:
     if not claimed:
         return None
     shard = Shard.objects.select_related("run").get(pk=shard_id)
-    Run.objects.filter(pk=shard.run_id, status=RunStatus.QUEUED).update(
-        status=RunStatus.RUNNING, started_at=now
-    )
+    Run.objects.filter(pk=shard.run_id, status=RunStatus.QUEUED).update(status=RunStatus.RUNNING, started_at=now)
     if shard.fence > 1:
         Result.objects.filter(shard=shard, status=ResultStatus.PENDING, started_at__isnull=False).update(
             tries=F("tries") + 1
@@ -109,9 +107,7 @@ class _ShardRun:
             self._look_around()
             while self._waiting and self._active < limit:
                 self._active += 1
-                threading.Thread(
-                    target=self._work, args=(self._waiting.popleft(),), name="device", daemon=True
-                ).start()
+                threading.Thread(target=self._work, args=(self._waiting.popleft(),), name="device", daemon=True).start()
             self._writer.serve(0.1)
             while True:
                 try:
@@ -134,17 +130,13 @@ class _ShardRun:
             self._stopping.set()
             while self._waiting:
                 task = self._waiting.popleft()
-                self._close_result(
-                    task.result, Outcome.CANCELLED, "The run was cancelled before its turn came."
-                )
+                self._close_result(task.result, Outcome.CANCELLED, "The run was cancelled before its turn came.")
 
     def _work(self, task: DeviceTask) -> None:
         """In a device thread: talk to the device, then have the result written."""
         try:
             self._writer.call(lambda: Result.objects.filter(pk=task.result).update(started_at=timezone.now()))
-            report = JobDeviceConnector(
-                task, self._kind, self._ledger, self._retry, self._stopping.wait
-            ).run()
+            report = JobDeviceConnector(task, self._kind, self._ledger, self._retry, self._stopping.wait).run()
             try:
                 self._writer.call(lambda: self._finish(task, report))
             except LostLease:
@@ -153,9 +145,7 @@ class _ShardRun:
                 reference = uuid.uuid4().hex[:12]
                 logger.exception("result of device id %s not stored, reference %s", task.device, reference)
                 report.outcome, report.store = Outcome.INTERNAL_ERROR, None
-                report.detail = (
-                    f"What was fetched could not be stored. Reference {reference} in the worker's log."
-                )
+                report.detail = f"What was fetched could not be stored. Reference {reference} in the worker's log."
                 report.advice = info(report.outcome).advice
                 self._writer.call(lambda: self._finish(task, report))
         except LostLease:

@@ -24,7 +24,7 @@ _T = TypeVar("_T")
 _Job = tuple[Callable[[], Any], "Future[Any]"]
 
 
-class LostLease(Exception):  # noqa: N818 - says what is the case
+class LostLease(Exception):
     """Another worker holds this shard by now: nothing more may be written."""
 
 

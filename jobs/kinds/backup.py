@@ -62,9 +62,7 @@ class Backup:
     ) -> tuple[str, integrity.Verdict]:
         for command in (collect.command, *collect.fallback):
             text = clean(connector.send(command, timeout_s=collect.read_timeout_s)).strip("\n") + "\n"
-            verdict = integrity.check(
-                text, context.platform, RUNNING, context.previous_size, prompt_seen=True
-            )
+            verdict = integrity.check(text, context.platform, RUNNING, context.previous_size, prompt_seen=True)
             if verdict.reason_code not in _REFUSED:
                 break
         return text, verdict

@@ -17,9 +17,7 @@ class CredentialTest:
 
     name = "credential_test"
     label = "Credential test"
-    description = (
-        "Log in to each device and leave again: with one credential, or with its candidates in order."
-    )
+    description = "Log in to each device and leave again: with one credential, or with its candidates in order."
     is_test = True
 
     def clean(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
