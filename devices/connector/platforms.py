@@ -26,7 +26,7 @@ _VALUE: Final = r"""(?P<secret%d>"(?:[^"\\]|\\.){1,8000}"|'[^']{1,8000}'|[^\s;]\
 _TYPE: Final = (
     r"(?:(?:\d|8a|10|13|level[ \t]+\d{1,2}|(?:un)?encrypted"
     r"|encryption-type|hidden|plain(?:-?text)?|clear(?:-?text)?|cipher(?:text)?|irreversible-cipher|reversible|simple"
-    r"|hash(?:ed|2)?|sha-?\d{0,3}|md5|ascii(?:-text)?|hex(?:adecimal)?|text|ENC|scrypt|pbkdf2|bcrypt|type-?\d"
+    r"|hash(?:ed|2)?|hmac-?[\w-]{0,12}|sha-?\d{0,3}|md5|ascii(?:-text)?|hex(?:adecimal)?|text|ENC|scrypt|pbkdf2|bcrypt|type-?\d"
     r"|set-key|index[ \t]+\d{1,4}|string|data|value)[ \t]+){0,5}+"
 )
 
@@ -80,6 +80,10 @@ class SecretRule:
     """The device encrypts this value anew for each dump, so it says nothing about a change."""
     free: bool = False
     """Applies in descriptions, comments and banners too: what it matches looks like a secret by itself."""
+    on: tuple[str, ...] = ()
+    """The line must hold one of these (small letters), where any are given."""
+    anchored: bool = False
+    """The pattern matches at the beginning of a line only."""
     groups: tuple[str, ...] = field(default=("secret",))
 
 
@@ -402,9 +406,9 @@ class _Reader:
             data = {"pattern": data}
         data = self._table(data, path, f"{where} secrets")
         for key in data:
-            if key not in {"pattern", "under", "salted", "free"}:
+            if key not in {"pattern", "under", "salted", "free", "on"}:
                 raise PlatformTableError(
-                    f"{path}: [{where}] secrets: unknown key {key!r}; known: free, pattern, salted, under"
+                    f"{path}: [{where}] secrets: unknown key {key!r}; known: free, on, pattern, salted, under"
                 )
         text = data.get("pattern")
         if not isinstance(text, str):
@@ -419,12 +423,15 @@ class _Reader:
             raise PlatformTableError(
                 f"{path}: [{where}] secrets: {text!r} marks no secret; use {{value}} or a group (?P<secret>...)"
             )
+        self._check_list(data.get("on", []), path, where, "on")
         under = data.get("under")
         return SecretRule(
             pattern=pattern,
             under=self._pattern(under, path, where, "secrets under") if under else None,
             salted=data.get("salted") is True,
             free=data.get("free") is True,
+            on=tuple(word.lower() for word in data.get("on", ())),
+            anchored=is_anchored(pattern.pattern),
             groups=groups,
         )
 
@@ -475,6 +482,20 @@ class _Reader:
 
     def _fail(self, name: str, key: str, what: str) -> None:
         raise PlatformTableError(f"{self.origin.get(name, SHIPPED)}: [platforms.{name}] {key}: {what}")
+
+
+def is_anchored(pattern: str) -> bool:
+    """Whether a pattern begins with ^ in each of its alternatives (when in doubt, no)."""
+    return pattern.startswith("^") and "|" not in _flattened(pattern)
+
+
+def _flattened(pattern: str) -> str:
+    """The pattern without its groups, innermost first."""
+    pattern = re.sub(r"\\.", "", pattern)
+    pattern = re.sub(r"\[\^?\]?[^\]]*\]", "", pattern)
+    while (shorter := re.sub(r"\([^()]*\)", "", pattern)) != pattern:
+        pattern = shorter
+    return pattern
 
 
 # (a+)+ and its kin. What is caught here is the plain blunder; lines are cut to a length besides.

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import queue
+import random
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from datetime import timedelta
 from typing import Any, TypeVar
 
-from django.db import transaction
+from django.db import OperationalError, connection, transaction
 from django.utils import timezone
 
 from jobs.choices import ShardStatus
@@ -20,8 +22,10 @@ logger = logging.getLogger(__name__)
 LEASE = timedelta(seconds=60)
 _RENEW_EVERY = timedelta(seconds=5)
 _BATCH = 50
+_TRIES = 6
 _T = TypeVar("_T")
 _Job = tuple[Callable[[], Any], "Future[Any]"]
+_Answer = tuple["Future[Any]", Any, BaseException | None]
 
 
 class LostLease(Exception):
@@ -60,12 +64,8 @@ class Writer:
             pass
         if not batch and timezone.now() - self._renewed_at < _RENEW_EVERY:
             return
-        answers: list[tuple[Future[Any], Any, BaseException | None]] = []
         try:
-            with transaction.atomic():
-                self._hold_lease()
-                for work, future in batch:
-                    answers.append(_run(work, future))
+            answers = self._commit(batch)
         except LostLease as lost:
             self.fail_all(lost, batch)
             raise
@@ -80,6 +80,26 @@ class Writer:
             else:
                 future.set_exception(problem)
 
+    def _commit(self, batch: list[_Job]) -> list[_Answer]:
+        """Do a batch in one transaction, again when the database says that it may work out next time.
+
+        Such as a deadlock with another worker's batch, a lock held for too long, or a lost connection.
+        """
+        tries = 0
+        while True:
+            try:
+                with transaction.atomic():
+                    self._hold_lease()
+                    return [_run(work, future) for work, future in batch]
+            except OperationalError:
+                tries += 1
+                if tries >= _TRIES:
+                    raise
+                logger.warning("a batch of %s writes is done again (try %s)", len(batch), tries + 1)
+                if not connection.in_atomic_block:
+                    connection.close_if_unusable_or_obsolete()
+                time.sleep(random.uniform(0.05, 0.3) * tries)
+
     def _hold_lease(self) -> None:
         """Within the transaction: make sure that the shard is still ours, and stay its holder."""
         now = timezone.now()
@@ -89,11 +109,8 @@ class Writer:
             )
             self._renewed_at = now
         else:
-            held = (
-                Shard.objects.select_for_update()
-                .filter(pk=self._shard, fence=self._fence, status=ShardStatus.RUNNING)
-                .count()
-            )
+            mine = Shard.objects.filter(pk=self._shard, fence=self._fence, status=ShardStatus.RUNNING)
+            held = len(mine.select_for_update().values_list("pk"))
         if not held:
             raise LostLease("Another worker has taken this shard over.")
 
@@ -110,10 +127,12 @@ class Writer:
                 future.set_exception(error)
 
 
-def _run(work: Callable[[], Any], future: Future[Any]) -> tuple[Future[Any], Any, BaseException | None]:
+def _run(work: Callable[[], Any], future: Future[Any]) -> _Answer:
     try:
         # A savepoint of its own: on PostgreSQL one failed statement would fail the whole batch.
         with transaction.atomic():
             return future, work(), None
+    except OperationalError:
+        raise  # the database's own trouble: the whole batch is done again
     except Exception as error:  # noqa: BLE001 - belongs to the thread that asked, and is handed to it
         return future, None, error

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from credentials.guard import Guard, GuardedLogin, GuardLimits, Held, Wait
+from credentials.guard import Guard, GuardedLogin, GuardLimits, Held, KnownRejected, Wait
 from credentials.models import Credential, GuardAccount, RememberedRejection
 from credentials.services import SecretsInput, create_credential
 from credentials.store import DatabaseStore
@@ -46,7 +46,15 @@ def login(credential: Credential, device: int = 1, domain: str = "default") -> G
 
 
 def reject(guard: Guard, credential: Credential, device: int, at=NOW) -> None:
-    guard.settle(guard.reserve(login(credential, device), at), "rejected", at)
+    """A wrong password of the same account: another credential each time, since one is not tried twice."""
+    wrong = create_credential(
+        name=f"wrong-{Credential.objects.count()}",
+        username=credential.username,
+        secrets=SecretsInput(password="no"),
+        tags=["a"],
+        scope=credential.scope,
+    )
+    guard.settle(guard.reserve(login(wrong, device), at), "rejected", at)
 
 
 def accept(guard: Guard, credential: Credential, device: int, at=NOW) -> None:
@@ -149,6 +157,12 @@ def test_nothing_is_held_of_an_account_that_was_proven_when_its_worker_was_kille
     assert guard.reserve(login(central, 200), NOW)
 
 
+def test_a_password_that_was_just_proven_wrong_uses_up_no_more_budget(guard, central):
+    guard.settle(guard.reserve(login(central, 1), NOW), "rejected", NOW)
+    with pytest.raises(KnownRejected):
+        guard.reserve(login(central, 2), NOW)
+
+
 def test_an_unproven_central_rejection_is_remembered_for_the_whole_domain(guard, central):
     reject(guard, central, 1)
     assert RememberedRejection.objects.get().place == "domain:default"
@@ -161,7 +175,7 @@ def test_a_local_rejection_is_remembered_for_its_device(guard, local):
 
 def test_a_central_rejection_elsewhere_proven_is_remembered_for_that_device_alone(guard, central):
     accept(guard, central, 1)
-    reject(guard, central, 2)
+    guard.settle(guard.reserve(login(central, 2), NOW), "rejected", NOW)
     assert RememberedRejection.objects.get().place == "device:2"
 
 
@@ -175,7 +189,7 @@ def test_a_later_success_shrinks_the_memory_to_the_devices_that_refused(guard, c
 
 def test_a_success_of_the_new_password_keeps_the_old_one_remembered(guard, central):
     new = create_credential(name="new", username="ops", secrets=SecretsInput(password="x9"), tags=["a"])
-    reject(guard, central, 1)
+    guard.settle(guard.reserve(login(central, 1), NOW), "rejected", NOW)
     accept(guard, new, 1)
     remembered = RememberedRejection.objects.get()
     assert (remembered.credential_id, remembered.place) == (central.pk, "domain:default")
@@ -202,7 +216,7 @@ def test_held_accounts_are_listed_with_what_was_spent(guard, central):
 def test_an_edited_credential_starts_afresh(guard, central):
     from credentials.services import update_credential
 
-    reject(guard, central, 1)
+    guard.settle(guard.reserve(login(central, 1), NOW), "rejected", NOW)
     update_credential(central, secrets=SecretsInput(password="corrected"))
     assert not RememberedRejection.objects.exists()
     assert central.version == 2
