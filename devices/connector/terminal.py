@@ -32,6 +32,8 @@ EXPIRED = re.compile(
     re.IGNORECASE,
 )
 SHELL_PROMPT = re.compile(r"(?:^|\n)[^\n]{0,200}[>#$%\]]\s{0,2}$")
+# A lone "%" may be the first character of "% Login invalid": it must stand alone for a while.
+_BARE_PROMPT_S = 2.5
 ENTER_WANTED = re.compile(r"press\s+(?:the\s+)?<?(?:return|enter|any key)", re.IGNORECASE)
 
 
@@ -49,10 +51,21 @@ def terminal_login(
     text = ""
     stage = "before"
     nudged = 0
+    heard_at = time.monotonic()
     until = time.monotonic() + target.limits.banner_s
     while True:
-        chunk = channel.recv_text(1.0 if stage != "before" else 2.0)
+        try:
+            chunk = channel.recv_text(1.0 if stage != "before" else 2.0)
+        except ConnectorError as error:
+            if stage == "sent" and error.outcome == Outcome.TIMEOUT:
+                raise _silent(channel, text, stage) from None
+            raise
         text = (text + ANSI.sub("", chunk).replace("\r", ""))[-8192:]
+        if chunk:
+            heard_at = time.monotonic()
+            # A slow console is waited for as long as it says something; the deadline ends it.
+            patience = target.limits.auth_s if stage == "sent" else target.limits.banner_s
+            until = max(until, time.monotonic() + patience)
         if channel.closed:
             raise _closed(channel, text, stage, evidence)
         if chunk and channel.recv_more():
@@ -64,7 +77,9 @@ def terminal_login(
             if REFUSED.search(text) or PASSWORD_PROMPT.search(text) or USERNAME_PROMPT.search(text):
                 evidence.fate = Fate.REJECTED
                 raise ConnectorError(Outcome.REJECTED, f"The device refused it: {channel.show(text, 120)}")
-            if SHELL_PROMPT.search(text):
+            if SHELL_PROMPT.search(text) and (
+                re.search(r"\w", text.rsplit("\n", 1)[-1]) or time.monotonic() - heard_at >= _BARE_PROMPT_S
+            ):
                 evidence.fate = Fate.ACCEPTED
                 channel.unread(text)
                 return
