@@ -1,7 +1,5 @@
 """What can go wrong with keys and secrets. No message ever contains a key or a secret."""
 
-
-
 from __future__ import annotations
 
 

@@ -219,9 +219,7 @@ class SecretDescriptor(DeferredAttribute):
                 value = Secret(value.token, value.context)
             instance.__dict__[name] = held if value == held else value
         else:
-            raise SecretNotWritable(
-                f"{name} takes a text, its own Secret or None, not {type(value).__name__}."
-            )
+            raise SecretNotWritable(f"{name} takes a text, its own Secret or None, not {type(value).__name__}.")
 
     @sensitive_variables()
     def _seal(self, instance: models.Model, text: str) -> Secret:
@@ -242,13 +240,10 @@ class SecretDescriptor(DeferredAttribute):
         if secret.context is None:
             # Straight from the database or a fixture: only while Django builds the row.
             if name in instance.__dict__ or not instance._state.adding:
-                raise SecretMisplaced(
-                    f"A secret that was read apart from its row cannot be assigned to {name}."
-                )
+                raise SecretMisplaced(f"A secret that was read apart from its row cannot be assigned to {name}.")
         elif secret.context != context_of(instance, name):
             raise SecretMisplaced(
-                f"The secret of {secret.context} cannot be used for {context_of(instance, name)}: "
-                "enter it there."
+                f"The secret of {secret.context} cannot be used for {context_of(instance, name)}: enter it there."
             )
 
 
@@ -309,8 +304,7 @@ class SecretField(_EncryptedTextField):
             return None
         if secret.context != context_of(model_instance, self.attname):
             raise SecretMisplaced(
-                f"The secret of {secret.context} cannot be saved in another row or under another uuid: "
-                "enter it anew."
+                f"The secret of {secret.context} cannot be saved in another row or under another uuid: enter it anew."
             )
         if secret._origin == "database" and not add:
             # Writing it back would undo a key rotation that came by in the meantime.
@@ -457,9 +451,7 @@ def sealed_fields() -> Iterator[SealedColumn]:
         model = apps.get_model(label)
         fields = {field.attname: field for field in model._meta.local_concrete_fields}
         if not isinstance(fields.get(name), models.BinaryField):
-            raise ImproperlyConfigured(
-                f"{label} has no binary field {name}, though it is registered as sealed."
-            )
+            raise ImproperlyConfigured(f"{label} has no binary field {name}, though it is registered as sealed.")
         yield SealedColumn(model, name, "binary")
 
 

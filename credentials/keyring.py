@@ -232,8 +232,7 @@ def _split(token: str | bytes | memoryview) -> tuple[str, bytes]:
     match = _TOKEN.fullmatch(raw)
     if match is None or len(match[2]) % 4 or not is_canonical(match[2][-4:]):
         raise exc.SecretDamaged(
-            "This is no sealed value, or a damaged one: restore the row from a backup, "
-            "or enter the secret again."
+            "This is no sealed value, or a damaged one: restore the row from a backup, or enter the secret again."
         )
     return match[1].decode("ascii"), match[2]
 

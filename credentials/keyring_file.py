@@ -159,9 +159,7 @@ def _read_text(path: Path) -> tuple[str, os.stat_result]:
         with open(descriptor, "rb") as file:
             info = os.fstat(file.fileno())
             if not stat.S_ISREG(info.st_mode):
-                raise exc.KeyringMalformed(
-                    f"{path} is not a regular file: set {PATH_VARIABLE} to the keyring file."
-                )
+                raise exc.KeyringMalformed(f"{path} is not a regular file: set {PATH_VARIABLE} to the keyring file.")
             _check_access(path, info)
             data = file.read(_MAX_FILE_BYTES + 1)
     _check_directory(path.resolve())
@@ -172,9 +170,7 @@ def _read_text(path: Path) -> tuple[str, os.stat_result]:
 def _check_access(path: Path, info: os.stat_result) -> None:
     mode = stat.S_IMODE(info.st_mode)
     if info.st_uid not in (0, os.geteuid()) and os.geteuid() != 0:
-        raise exc.KeyringExposed(
-            f"{path} belongs to another user: make it yours, with chown, or use your own."
-        )
+        raise exc.KeyringExposed(f"{path} belongs to another user: make it yours, with chown, or use your own.")
     if not mode & 0o077:
         return
     if _named_by_operator(path) and info.st_uid == 0 and not mode & 0o333:
@@ -312,11 +308,7 @@ def _translated(path: Path, verb: str) -> Iterator[None]:
             f"{PATH_VARIABLE}; on a new instance, run ./manage.py setup."
         ) from None
     except OSError as error:
-        kind = (
-            exc.KeyringReadOnly
-            if verb == "change" and error.errno in _NOT_WRITABLE
-            else exc.KeyringUnreadable
-        )
+        kind = exc.KeyringReadOnly if verb == "change" and error.errno in _NOT_WRITABLE else exc.KeyringUnreadable
         raise kind(
             f"Cannot {verb} the keyring at {path} ({error.strerror}): check its owner and mode, "
             f"or name another path in {PATH_VARIABLE}."

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
 from simple_history.models import HistoricalRecords
@@ -14,6 +15,7 @@ from taggit.models import ItemBase, Tag
 from credentials.choices import SCOPE_MEANING, AccountScope, GuardState
 from credentials.fields import SecretField
 
+PRIORITY_BOUNDS = [MinValueValidator(-1_000_000), MaxValueValidator(1_000_000)]
 SECRET_FIELDS = ("password", "enable_secret", "private_key", "passphrase")
 
 
@@ -23,7 +25,10 @@ class CredentialTag(ItemBase):
     tag = models.ForeignKey(Tag, on_delete=models.CASCADE, related_name="credential_tags")
     content_object = models.ForeignKey("Credential", on_delete=models.CASCADE, related_name="tag_links")
     priority = models.IntegerField(
-        null=True, blank=True, help_text="Lower is tried first. Empty: the credential's own priority."
+        null=True,
+        blank=True,
+        validators=PRIORITY_BOUNDS,
+        help_text="Lower is tried first. Empty: the credential's own priority.",
     )
 
     class Meta:
@@ -53,10 +58,10 @@ class Credential(models.Model):
     enable_secret = SecretField()
     private_key = SecretField()
     passphrase = SecretField()
-    priority = models.IntegerField(default=100, help_text="Lower is tried first. Ties break by id.")
-    scope = models.CharField(
-        "account scope", max_length=10, choices=AccountScope, default=AccountScope.CENTRAL
+    priority = models.IntegerField(
+        default=100, validators=PRIORITY_BOUNDS, help_text="Lower is tried first. Ties break by id."
     )
+    scope = models.CharField("account scope", max_length=10, choices=AccountScope, default=AccountScope.CENTRAL)
     is_fallback = models.BooleanField(
         "fallback",
         default=False,
@@ -180,9 +185,7 @@ class RememberedRejection(models.Model):
         return f"{self.credential_id} v{self.credential_version} at {self.place_label}"
 
 
-def account_identity(
-    scope: str, username: str, domain: str, device: Any, device_label: str
-) -> tuple[str, str]:
+def account_identity(scope: str, username: str, domain: str, device: Any, device_label: str) -> tuple[str, str]:
     """Key and label of the account that a login uses: the unit that can be locked."""
     shown = username or "(no user name)"
     if scope == AccountScope.LOCAL:

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key, l
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
+from credentials.exceptions import SecretNotWritable
 from credentials.models import SECRET_FIELDS, Credential, CredentialTag, RememberedRejection
 from credentials.querysets import tags_named
 
@@ -54,9 +55,7 @@ def create_credential(
     **plain: Any,
 ) -> Credential:
     """Make a credential with its tags; ValidationError names each wrong field, and nothing is written."""
-    return _write(
-        Credential(), {"name": name, "username": username, **plain}, secrets, (), tags, tag_priorities
-    )
+    return _write(Credential(), {"name": name, "username": username, **plain}, secrets, (), tags, tag_priorities)
 
 
 def update_credential(
@@ -100,11 +99,16 @@ def _write(
         elif field != "private_key" and ("\n" in value or "\r" in value):
             errors.setdefault(field, []).append("A secret is one line.")
         else:
-            setattr(credential, field, value)
+            try:
+                setattr(credential, field, value)
+            except SecretNotWritable:
+                errors.setdefault(field, []).append("This looks like a stored secret, not like one that was typed.")
     if not errors and not credential.has_login_secret:
         errors["password"] = ["Give a password or a private key: there is nothing to log in with."]
-    cleaned = _clean_tags(tags, tag_priorities, errors)
-    if cleaned is not None and not cleaned and not credential.is_fallback:
+    if tags is None and not is_new:
+        tags = list(CredentialTag.objects.filter(content_object=credential).values_list("tag__name", flat=True))
+    cleaned = _clean_tags(tags, tag_priorities, errors) or []
+    if not cleaned and not credential.is_fallback:
         errors["tags"] = ["Give at least one tag: without one, no device would ever get this credential."]
     try:
         credential.full_clean(exclude=list(SECRET_FIELDS))
@@ -115,18 +119,16 @@ def _write(
     if not is_new and (given or clear or credential.username != username_before):
         credential.version += 1
     with transaction.atomic():
-        credential.save()
-        if cleaned is not None:
-            set_tags(credential, cleaned, tag_priorities)
+        # Runs count successes on this row meanwhile: an edit touches the fields of the form alone.
+        credential.save(update_fields=None if is_new else [*PLAIN_FIELDS, *SECRET_FIELDS, "version", "updated_at"])
+        set_tags(credential, cleaned, tag_priorities)
         if not is_new and (given or clear or credential.username != username_before):
             # A corrected password deserves a fresh start everywhere.
             RememberedRejection.objects.filter(credential=credential).delete()
     return credential
 
 
-def set_tags(
-    credential: Credential, names: Iterable[str], priorities: Mapping[str, int] | None = None
-) -> None:
+def set_tags(credential: Credential, names: Iterable[str], priorities: Mapping[str, int] | None = None) -> None:
     """Make these the tags of the credential; a link that stays keeps its priority unless one is given."""
     wanted = {tag.pk: tag for tag in tags_named(names)}
     by_name = {name.casefold(): number for name, number in (priorities or {}).items()}
@@ -152,9 +154,7 @@ def _clean_tags(
         errors.setdefault("tags", []).append(f"A tag has no comma or semicolon: {bad[0]}")
     lost = {name.casefold() for name in priorities or {}} - {tag.casefold() for tag in cleaned}
     if lost:
-        errors.setdefault("tags", []).append(
-            f"A priority is given for a tag that is not set: {sorted(lost)[0]}"
-        )
+        errors.setdefault("tags", []).append(f"A priority is given for a tag that is not set: {sorted(lost)[0]}")
     return cleaned
 
 
@@ -168,9 +168,7 @@ def _check_private_key(
             return {"passphrase": ["A passphrase needs a private key."]}
         if given.get("passphrase") or "passphrase" in clear:
             return {
-                "passphrase": [
-                    "Give the private key again together with its passphrase, so that both are checked."
-                ]
+                "passphrase": ["Give the private key again together with its passphrase, so that both are checked."]
             }
         return {}
     passphrase = given.get("passphrase")

@@ -182,9 +182,7 @@ def _candidate(
     return replace(candidate, skipped=_why_skipped(place, candidate, rejections))
 
 
-def _why_skipped(
-    place: Place, candidate: Candidate, rejections: Mapping[tuple[int, int, str], datetime]
-) -> str:
+def _why_skipped(place: Place, candidate: Candidate, rejections: Mapping[tuple[int, int, str], datetime]) -> str:
     if place.telnet and not candidate.allow_telnet:
         return "Not allowed over telnet."
     keys = [(candidate.credential, candidate.version, f"device:{place.device}")]
@@ -209,9 +207,7 @@ class DatabaseStore:
         links_of_tag: dict[int, list[Link]] = defaultdict(list)
         wanted: set[int] = set()
         rows = CredentialTag.objects.filter(content_object__enabled=True, tag_id__in=tags)
-        for credential, tag, name, priority in rows.values_list(
-            "content_object_id", "tag_id", "tag__name", "priority"
-        ):
+        for credential, tag, name, priority in rows.values_list("content_object_id", "tag_id", "tag__name", "priority"):
             links_of_tag[tag].append(Link(credential, tag, name, priority))
             wanted.add(credential)
         stored = self._load(wanted if only is None else {only})
@@ -251,9 +247,7 @@ class DatabaseStore:
     def open(self, credential: int) -> OpenedCredential:
         """See CredentialStore."""
         row = Credential.objects.get(pk=credential)
-        opened = {
-            field: secret.reveal() if (secret := getattr(row, field)) else None for field in SECRET_FIELDS
-        }
+        opened = {field: secret.reveal() if (secret := getattr(row, field)) else None for field in SECRET_FIELDS}
         return OpenedCredential(username=row.username, **opened)
 
     def record(self, credential: int, fate: str, at: datetime) -> None:

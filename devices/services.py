@@ -43,15 +43,17 @@ def save_device(device: Device, *, tags: Sequence[str] | None = None, **plain: A
     """Make or change a device with its tags; ValidationError names each wrong field."""
     if unknown := sorted(set(plain) - set(PLAIN_FIELDS)):
         raise TypeError(f"not fields of a device: {', '.join(unknown)}")
+    is_new = device.pk is None
     for field, value in plain.items():
         setattr(device, field, value)
+    if is_new and plain.get("port") is None:
+        device.port = 23 if device.transport == Transport.TELNET else 22
     device.full_clean()
     if tags is not None and (bad := [tag for tag in tags if ";" in tag or "," in tag or len(tag) > 100]):
-        raise ValidationError(
-            {"tags": f"A tag has at most 100 characters, no comma and no semicolon: {bad[0][:40]}"}
-        )
+        raise ValidationError({"tags": f"A tag has at most 100 characters, no comma and no semicolon: {bad[0][:40]}"})
     with transaction.atomic():
-        device.save()
+        # A run may be writing what it learned of this device: an edit touches the fields of the form alone.
+        device.save(update_fields=None if is_new else [*PLAIN_FIELDS, "updated_at"])
         if tags is not None:
             set_device_tags(device, tags)
     return device
@@ -130,9 +132,7 @@ def admit_host_key(device: int, presented: HostKeyData, now: datetime | None = N
     Device.objects.select_for_update().only("pk").get(pk=device)
     keys = list(HostKey.objects.filter(device=device))
     pinned = [key for key in keys if key.state == HostKeyState.PINNED]
-    same = next(
-        (k for k in keys if (k.key_type, k.fingerprint) == (presented.key_type, presented.fingerprint)), None
-    )
+    same = next((k for k in keys if (k.key_type, k.fingerprint) == (presented.key_type, presented.fingerprint)), None)
     if same is not None and same.state == HostKeyState.PINNED:
         if (now - same.last_seen_at).total_seconds() > 3600:
             HostKey.objects.filter(pk=same.pk).update(last_seen_at=now)
@@ -154,9 +154,7 @@ def admit_host_key(device: int, presented: HostKeyData, now: datetime | None = N
     )
 
 
-def _store(
-    device: int, presented: HostKeyData, state: HostKeyState, row: HostKey | None, now: datetime
-) -> None:
+def _store(device: int, presented: HostKeyData, state: HostKeyState, row: HostKey | None, now: datetime) -> None:
     if row is not None:
         HostKey.objects.filter(pk=row.pk).update(state=state, last_seen_at=now)
         return
@@ -189,14 +187,17 @@ def approve_host_key(key: HostKey, user: User | None, *, fingerprint: str | None
             raise StaleDecision("The device has shown yet another key meanwhile: look at the device again.")
         now = timezone.now()
         others = HostKey.objects.filter(device=key.device_id).exclude(pk=key.pk)
-        others.filter(state__in=[HostKeyState.PINNED, HostKeyState.PENDING]).update(
-            state=HostKeyState.RETIRED
-        )
+        others.filter(state__in=[HostKeyState.PINNED, HostKeyState.PENDING]).update(state=HostKeyState.RETIRED)
         HostKey.objects.filter(pk=key.pk).update(state=HostKeyState.PINNED, decided_by=user, decided_at=now)
 
 
 def reject_host_key(key: HostKey, user: User | None) -> None:
-    """Take a waiting key out of the queue; the device stays pinned to what it had."""
-    HostKey.objects.filter(pk=key.pk, state=HostKeyState.PENDING).update(
+    """Take a waiting key out of the queue; the device stays pinned to what it had.
+
+    StaleDecision when the key no longer waits.
+    """
+    updated = HostKey.objects.filter(pk=key.pk, state=HostKeyState.PENDING).update(
         state=HostKeyState.RETIRED, decided_by=user, decided_at=timezone.now()
     )
+    if not updated:
+        raise StaleDecision("This key no longer waits for approval: look at the device again.")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from django.db import DatabaseError
 from django.utils import timezone
 from rest_framework.authentication import BaseAuthentication, get_authorization_header
 from rest_framework.exceptions import AuthenticationFailed
@@ -15,30 +17,40 @@ if TYPE_CHECKING:
     from django.contrib.auth.models import User
     from rest_framework.request import Request
 
-_USE_NOTED_EVERY = timedelta(minutes=1)
+_USE_NOTED_EVERY: Final = timedelta(minutes=1)
+_LONGEST: Final = 200
+_NOT_VALID: Final = "The token is not valid."
 
 
 class ApiTokenAuthentication(BaseAuthentication):
     """`Authorization: Token …` or `Authorization: Bearer …`."""
 
     def authenticate(self, request: Request) -> tuple[User, ApiToken] | None:
-        """The token's user; None when no token was sent; AuthenticationFailed when it is no good."""
+        """The token's user; None when no token was sent; AuthenticationFailed when it is no good.
+
+        An unknown, an expired and a disabled user's token are refused with the same words.
+        """
         parts = get_authorization_header(request).split()
         if not parts or parts[0].lower() not in {b"token", b"bearer"}:
             return None
         if len(parts) != 2:
             raise AuthenticationFailed("Send the token as one word: Authorization: Token <token>.")
-        try:
-            text = parts[1].decode("ascii")
-        except UnicodeDecodeError:
-            raise AuthenticationFailed("The token is not valid.") from None
-        row = ApiToken.objects.select_related("user").filter(digest=ApiToken.digest_of(text)).first()
+        if len(parts[1]) > _LONGEST or not parts[1].isascii():
+            raise AuthenticationFailed(_NOT_VALID)
+        digest = ApiToken.digest_of(parts[1].decode("ascii"))
+        row = ApiToken.objects.select_related("user").filter(digest=digest).first()
         if row is None or not row.is_valid or not row.user.is_active:
-            raise AuthenticationFailed("The token is not valid.")
+            raise AuthenticationFailed(_NOT_VALID)
+        self._note_use(row)
+        return row.user, row
+
+    @staticmethod
+    def _note_use(row: ApiToken) -> None:
         now = timezone.now()
         if row.last_used_at is None or row.last_used_at < now - _USE_NOTED_EVERY:
-            ApiToken.objects.filter(pk=row.pk).update(last_used_at=now)
-        return row.user, row
+            # A database that cannot be written at the moment can still be read.
+            with contextlib.suppress(DatabaseError):
+                ApiToken.objects.filter(pk=row.pk).update(last_used_at=now)
 
     def authenticate_header(self, request: Request) -> str:
         """What a 401 asks for."""

@@ -23,9 +23,7 @@ class ApiToken(models.Model):
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="api_tokens")
     name = models.CharField(max_length=100, blank=True)
     digest = models.CharField(max_length=64, unique=True, editable=False)
-    hint = models.CharField(
-        max_length=12, editable=False, help_text="The first characters, to tell tokens apart."
-    )
+    hint = models.CharField(max_length=12, editable=False, help_text="The first characters, to tell tokens apart.")
     created_at = models.DateTimeField("created", auto_now_add=True)
     expires_at = models.DateTimeField("expires", null=True, blank=True)
     last_used_at = models.DateTimeField("last used", null=True, editable=False)
@@ -46,9 +44,7 @@ class ApiToken(models.Model):
     def issue(cls, user: User, name: str = "", expires_at: datetime | None = None) -> tuple[ApiToken, str]:
         """Make a token for a user; the text returned beside the row is never seen again."""
         text = TOKEN_PREFIX + secrets.token_urlsafe(32)
-        row = cls.objects.create(
-            user=user, name=name, digest=cls.digest_of(text), hint=text[:9], expires_at=expires_at
-        )
+        row = cls.objects.create(user=user, name=name, digest=cls.digest_of(text), hint=text[:9], expires_at=expires_at)
         return row, text
 
     @property

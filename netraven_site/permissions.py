@@ -1,12 +1,53 @@
 """Who may do what through the API."""
 
-from rest_framework.permissions import DjangoModelPermissions
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+from rest_framework.permissions import BasePermission
+
+if TYPE_CHECKING:
+    from rest_framework.request import Request
+    from rest_framework.views import APIView
+
+_VERBS: Final = {
+    "GET": "view",
+    "HEAD": "view",
+    "POST": "add",
+    "PUT": "change",
+    "PATCH": "change",
+    "DELETE": "delete",
+}
 
 
-class ModelPermissions(DjangoModelPermissions):
-    """Django's model permissions, for reading too."""
+class ModelPermissions(BasePermission):
+    """Django's model permissions, for reading too.
 
-    perms_map = DjangoModelPermissions.perms_map | {
-        "GET": ["%(app_label)s.view_%(model_name)s"],
-        "HEAD": ["%(app_label)s.view_%(model_name)s"],
-    }
+    A view set names other permissions for one of its actions in `action_permissions`; these are then all
+    that the action needs. The refusal names what is missing.
+    """
+
+    def has_permission(self, request: Request, view: APIView) -> bool:
+        """Whether the user has every permission that this action needs."""
+        user = request.user
+        if not user or not user.is_authenticated:
+            return False
+        missing = [name for name in needed(view, request.method or "") if not user.has_perm(name)]
+        if missing:
+            self.message = f"This needs the permission {' and '.join(missing)}. An administrator can give it to you."
+        return not missing
+
+
+def needed(view: APIView, method: str) -> Sequence[str]:
+    """The permissions that a request with this method needs, as `app.codename`; none for a refused method."""
+    action = getattr(view, "action", None)
+    named: dict[str, Sequence[str]] = getattr(view, "action_permissions", {})
+    if action in named:
+        return named[action]
+    queryset = getattr(view, "queryset", None)
+    # Without an action the method is not served at all, and 405 says so better than 403.
+    if queryset is None or action is None or method not in _VERBS:
+        return ()
+    meta = queryset.model._meta
+    return (f"{meta.app_label}.{_VERBS[method]}_{meta.model_name}",)

@@ -1,0 +1,167 @@
+"""Credentials: secrets go in and never come out; and the accounts that the guard holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from credentials.fields import refuse_sealed_text
+from credentials.models import SECRET_FIELDS, Credential
+from credentials.services import PLAIN_FIELDS, SecretsInput, create_credential, update_credential
+from devices.models import Device
+from netraven_site.api.fields import StrictSerializer, TagNames
+
+_SMALLEST: Final = -(2**31)
+_BIGGEST: Final = 2**31 - 1
+
+
+class SecretInput(serializers.CharField):
+    """A secret on its way in; its errors never quote it."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        options: dict[str, Any] = {
+            "write_only": True,
+            "required": False,
+            "allow_blank": True,
+            "trim_whitespace": False,
+            "max_length": 1024,
+            "help_text": "Never shown again. Absent or empty keeps what is stored.",
+            "style": {"input_type": "password"},
+        }
+        super().__init__(**{**options, **kwargs})
+        self.validators.append(refuse_sealed_text)
+
+
+@extend_schema_field({"type": "object", "additionalProperties": {"type": "integer"}})
+class TagPriorities(serializers.DictField):
+    """Priorities that hang on tags, by the tag's name."""
+
+    child = serializers.IntegerField(min_value=_SMALLEST, max_value=_BIGGEST)
+
+    def get_attribute(self, instance: Credential) -> Any:
+        """The links to the tags."""
+        return instance.tag_links.all()
+
+    def to_representation(self, value: Any) -> dict[str, int]:
+        """The tags that have a priority of their own."""
+        own = {link.tag.name: link.priority for link in value if link.priority is not None}
+        return dict(sorted(own.items(), key=lambda each: each[0].casefold()))
+
+
+class CredentialSerializer(StrictSerializer, serializers.ModelSerializer[Credential]):
+    """A credential. Its secrets can be written and are in no response."""
+
+    tags = TagNames(required=False, help_text="The whole set; it matches devices that share one.")
+    tag_priorities = TagPriorities(
+        required=False,
+        help_text="By tag: the priority for devices with it, instead of the credential's own. The whole set.",
+    )
+    password = SecretInput()
+    enable_secret = SecretInput()
+    private_key = SecretInput(max_length=32_768)
+    passphrase = SecretInput()
+    clear = serializers.MultipleChoiceField(
+        choices=SECRET_FIELDS,
+        write_only=True,
+        required=False,
+        help_text="Secrets to take away, by field.",
+        error_messages={"invalid_choice": f"Choose from: {', '.join(SECRET_FIELDS)}."},
+    )
+    secrets_set = serializers.ListField(
+        child=serializers.CharField(), source="kinds", read_only=True, help_text="Which secrets are stored."
+    )
+    scope_meaning = serializers.CharField(read_only=True, help_text="What the scope means for the guard.")
+
+    class Meta:
+        model = Credential
+        fields = (
+            "id",
+            *PLAIN_FIELDS,
+            "scope_meaning",
+            "tags",
+            "tag_priorities",
+            *SECRET_FIELDS,
+            "clear",
+            "secrets_set",
+            "version",
+            "success_count",
+            "rejected_count",
+            "last_used_at",
+            "last_success_at",
+            "created_at",
+            "updated_at",
+        )
+        # SQLite would take more digits than PostgreSQL has room for.
+        extra_kwargs = {"priority": {"min_value": _SMALLEST, "max_value": _BIGGEST}}
+        read_only_fields = (
+            "version",
+            "success_count",
+            "rejected_count",
+            "last_used_at",
+            "last_success_at",
+            "created_at",
+            "updated_at",
+        )
+
+    def create(self, validated_data: dict[str, Any]) -> Credential:
+        """A new credential."""
+        if validated_data.pop("clear", None):
+            raise serializers.ValidationError({"clear": ["A new credential has nothing to clear."]})
+        return create_credential(**_for_service(validated_data))
+
+    def update(self, instance: Credential, validated_data: dict[str, Any]) -> Credential:
+        """A changed credential."""
+        values = _for_service(validated_data)
+        if "tag_priorities" in values and "tags" not in values:
+            # The service sets priorities together with the tags that they hang on.
+            values["tags"] = [link.tag.name for link in instance.tag_links.select_related("tag")]
+        return update_credential(instance, **values)
+
+
+def _for_service(values: Mapping[str, Any]) -> dict[str, Any]:
+    rest = dict(values)
+    secrets = SecretsInput(**{name: rest.pop(name) for name in SECRET_FIELDS if name in rest})
+    return {**rest, "secrets": secrets}
+
+
+class MatchedDeviceSerializer(serializers.ModelSerializer[Device]):
+    """A device that a credential matches."""
+
+    tags = TagNames(read_only=True)
+    shared_tags = serializers.SerializerMethodField(help_text="Empty where a fallback matches without one.")
+
+    class Meta:
+        model = Device
+        fields = ("id", "name", "host", "platform", "transport", "site", "enabled", "tags", "shared_tags")
+        read_only_fields = fields
+
+    def get_shared_tags(self, device: Device) -> list[str]:
+        """The tags by which it matches."""
+        wanted: set[int] = self.context["tag_ids"]
+        shared = (link.tag.name for link in device.tag_links.all() if link.tag_id in wanted)
+        return sorted(shared, key=str.casefold)
+
+
+class HeldAccountSerializer(serializers.Serializer[Any]):
+    """An account with no rejections left."""
+
+    id = serializers.IntegerField(source="account.pk")
+    label = serializers.CharField(  # type: ignore[assignment]
+        source="account.label", help_text="The user name and where it lives."
+    )
+    scope = serializers.CharField(source="account.scope")
+    spent = serializers.IntegerField(help_text="Rejections in the window.")
+    limit = serializers.IntegerField(help_text="Rejections that the window allows.")
+    last_success_at = serializers.DateTimeField(source="account.last_success_at", allow_null=True)
+
+
+class ReleasedAccountSerializer(serializers.Serializer[Any]):
+    """An account that was given its budget back."""
+
+    id = serializers.IntegerField(source="pk")
+    label = serializers.CharField()  # type: ignore[assignment]
+    released_at = serializers.DateTimeField()
+    released_by = serializers.CharField()

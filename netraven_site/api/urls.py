@@ -1,0 +1,52 @@
+"""The addresses below /api/v1/."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.urls import URLPattern, URLResolver, path, re_path
+from drf_spectacular.views import SpectacularAPIView
+from rest_framework.routers import DefaultRouter
+
+from netraven_site.api import schema  # noqa: F401 - registers how a token is sent
+from netraven_site.api.views.access import Docs, Me, NothingHere
+from netraven_site.api.views.configs import VersionViewSet
+from netraven_site.api.views.credentials import CredentialDevices, CredentialViewSet, HeldAccountViewSet
+from netraven_site.api.views.devices import (
+    DeviceAttempts,
+    DeviceCandidates,
+    DeviceHostKeys,
+    DeviceVersions,
+    DeviceViewSet,
+    HostKeyViewSet,
+)
+from netraven_site.api.views.jobs import AttemptViewSet, JobViewSet, RunResults, RunViewSet
+
+app_name = "api"
+
+router = DefaultRouter(use_regex_path=False)
+router.include_format_suffixes = False
+router.register("devices", DeviceViewSet, basename="device")
+router.register("credentials", CredentialViewSet, basename="credential")
+router.register("host-keys", HostKeyViewSet, basename="host-key")
+router.register("held-accounts", HeldAccountViewSet, basename="held-account")
+router.register("jobs", JobViewSet, basename="job")
+router.register("runs", RunViewSet, basename="run")
+router.register("versions", VersionViewSet, basename="version")
+router.register("attempts", AttemptViewSet, basename="attempt")
+
+_LIST: dict[str, Any] = {"get": "list"}
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("devices/<int:device_id>/candidates/", DeviceCandidates.as_view(_LIST), name="device-candidates"),
+    path("devices/<int:device_id>/versions/", DeviceVersions.as_view(_LIST), name="device-versions"),
+    path("devices/<int:device_id>/attempts/", DeviceAttempts.as_view(_LIST), name="device-attempts"),
+    path("devices/<int:device_id>/host-keys/", DeviceHostKeys.as_view(_LIST), name="device-host-keys"),
+    path("credentials/<int:credential_id>/devices/", CredentialDevices.as_view(_LIST), name="credential-devices"),
+    path("runs/<int:run_id>/results/", RunResults.as_view(_LIST), name="run-results"),
+    path("me/", Me.as_view(), name="me"),
+    path("schema/", SpectacularAPIView.as_view(), name="schema"),
+    path("docs/", Docs.as_view(), name="docs"),
+    *router.urls,
+    re_path("", NothingHere.as_view(), name="nothing"),
+]

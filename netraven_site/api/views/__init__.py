@@ -1,0 +1,1 @@
+"""The view sets: parse, authorise, call a service, report. One file for each area."""
