@@ -12,6 +12,7 @@ from taggit.models import Tag
 from credentials.models import Credential
 from devices.connector.outcomes import OutcomeInfo, info
 from devices.models import ConfigVersion, Device
+from jobs import rollups  # noqa: F401 - models of this app that the analytics keep
 from jobs.choices import OUTCOME_CHOICES, ResultStatus, RunStatus, ShardStatus, Trigger
 
 

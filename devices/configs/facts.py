@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from devices.configs.facts_patterns import GENERAL, PATTERNS, VENDORS
+from devices.configs.facts_patterns import CONFIGURATION, GENERAL, PATTERNS, SOFTWARE, VENDORS
 from devices.connector.platforms import Platform, platform_or_generic
 
 FACTS: Final = ("hostname", "vendor", "model", "serial", "version", "uptime_s")
@@ -18,10 +18,13 @@ _LONGEST_FACT: Final = 100
 
 # Commands whose answers describe the device itself; elsewhere a column "model" may mean anything.
 _ABOUT_ITSELF: Final = re.compile(
-    r"version|system|status|sys-?info|inventory|chassis|hardware|resource|routerboard|identity|asset|switch|uptime"
-    r"|manuinfo|device|hostname|info",
+    r"^/?(?:(?:show|sh|display|disp|dis|get|print|tmsh|-q|cat|sys|system)\s+)*"
+    r"(?:version|ver|system|sys|sysinfo|sys-info|system-info|status|inventory|chassis|hardware|resource|routerboard"
+    r"|identity|asset|switch|device|hostname|hostnamectl|uptime|uname|platform|software|swversion|ovs-vsctl|birdc"
+    r"|vtysh|show)\b(?!.*(?:interface|transceiver|licen[sc]e|vtp|process|memory|user|arp|running|config))",
     re.IGNORECASE,
 )
+_CONFIGURATION: Final = re.compile(r"config|^/?export|^list\b|^info\b|^for f in ", re.IGNORECASE)
 # Columns of the templates, best first.
 _COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
     "hostname": ("hostname", "host_name", "system_name"),
@@ -37,9 +40,12 @@ _MORE_COLUMNS: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
     "cisco_wlc_ssh": {"version": ("product_version",)},
     "broadcom_icos": {"model": ("switch_model",)},
     "mikrotik_routeros": {"model": ("board_name", "model")},
+    "huawei_smartax": {"version": ("olt_version",)},
     "dell_force10": {"version": ("os_version",), "model": ("device_type",)},
 }
-_NOTHING: Final = frozenset({"", "-", "--", "n/a", "na", "none", "unknown", "not available", "not specified", "null"})
+_NOTHING: Final = frozenset(
+    {"", "-", "--", "n/a", "na", "none", "unknown", "not available", "not specified", "null", "chassis"}
+)
 
 
 def facts(text: str, platform: str, command: str) -> dict[str, Any]:
@@ -49,21 +55,43 @@ def facts(text: str, platform: str, command: str) -> dict[str, Any]:
     """
     rules = platform_or_generic(platform)
     lines = [line[:_LONG].rstrip() for line in text.replace("\r", "").split("\n", _LINES)[:_LINES]]
-    found = _by_patterns(lines, PATTERNS.get(_family(rules), ()))
-    if len(found) < len(FACTS) - 1 and _ABOUT_ITSELF.search(command):
-        found = _by_template("\n".join(lines), rules, command) | found
-    found = _by_patterns(lines, GENERAL) | found
-    facts = {name: found[name] for name in FACTS if found.get(name) is not None}
-    if facts and "vendor" not in facts:
-        vendor = _vendor(lines) or rules.vendor
+    if _CONFIGURATION.search(command):
+        found = _by_patterns(lines, CONFIGURATION)
+    else:
+        found = _by_patterns(lines, PATTERNS.get(_family(rules), ()))
+        if _ABOUT_ITSELF.search(command.strip()):
+            if len(found) < len(FACTS) - 1:
+                found = _by_template("\n".join(lines), rules, command.strip()) | found
+            found = _by_patterns(lines, GENERAL) | found
+    if found:
+        vendor = _first(SOFTWARE, lines) or rules.vendor or _first(VENDORS, lines)
         if vendor:
-            facts["vendor"] = vendor
-    return facts
+            found["vendor"] = vendor
+    return {name: found[name] for name in FACTS if found.get(name) is not None}
+
+
+def changed_by(text: str) -> str | None:
+    """Who changed the configuration last, where the platform writes it into the dump."""
+    for line in text[:_HEAD].split("\n", _HEADER_LINES)[:_HEADER_LINES]:
+        found = _CHANGED_BY.search(line[:_LONG])
+        if found:
+            return found[1] or found[2]
+    return None
+
+
+_HEAD: Final = 20_000
+_HEADER_LINES: Final = 60
+_CHANGED_BY: Final = re.compile(
+    r"^[!#:;/ ]*(?:last (?:configuration )?(?:change|commit|modified)|last configuration was (?:updated|saved)"
+    r"|(?:running|startup)-config last (?:modified|updated))\b.*?\bby[ ]([\w.@\\-]{1,64})"
+    r"|^: Written by (\S{1,64}) at",
+    re.IGNORECASE,
+)
 
 
 def uptime_seconds(words: str) -> int | None:
     """A duration as devices write it, in seconds: `2 weeks, 3 days, 4:05`, `6w5d11h55m45s`, `70,03:16:47`."""
-    words = words[:_LONG]
+    words = words[:_LONG].replace("(s)", "")
     up = re.search(r"\bup\s+(?=\d)", words)
     if up:
         words = words[up.end() :]
@@ -115,7 +143,7 @@ def _by_patterns(lines: Iterable[str], patterns: Iterable[tuple[str, re.Pattern[
 
 
 def _by_template(text: str, rules: Platform, command: str) -> dict[str, Any]:
-    from ntc_templates.parse import parse_output  # noqa: PLC0415 - takes a while to load, and not all need it
+    from ntc_templates.parse import parse_output  # takes a while to load, and not all need it
 
     try:
         rows = parse_output(platform=rules.templates, command=command, data=text)
@@ -154,14 +182,14 @@ def _value(name: str, text: str | None) -> Any:
         if re.fullmatch(r"\d{1,12}(?:\.\d+)?", text):
             return int(float(text))
         return uptime_seconds(text)
-    if name == "version":
+    if name in {"version", "serial"}:
         text = text.rstrip(",;")
     return text if len(text) <= _LONGEST_FACT else None
 
 
-def _vendor(lines: Iterable[str]) -> str | None:
-    for line in lines:
-        for vendor, pattern in VENDORS:
-            if pattern.search(line):
-                return vendor
+def _first(named: Iterable[tuple[str, re.Pattern[str]]], lines: Iterable[str]) -> str | None:
+    """The name of the first pattern that a line matches."""
+    for name, pattern in named:
+        if any(pattern.search(line) for line in lines):
+            return name
     return None

@@ -15,15 +15,16 @@ def _table(*rows: tuple[str, str]) -> Patterns:
 
 def _field(*labels: str) -> str:
     """`Label : value`, `Label....... value`, `Label = value`: the value."""
-    return r"^[\s|*#!]*(?:" + "|".join(labels) + r")\s*(?::|=|\.{2,}:?|(?<=\s)\s{2,}|\t)\s*(\S.*?)\s*\|?$"
+    return r"^[\s|*#!]*(?:" + "|".join(labels) + r")\s*(?::|=|\.{2,}:?)\s*(?:- )?(\S.*?)(?:\s{3,}.*|\s*\|)?$"
 
 
 _IOS: Final = _table(
     ("version", r"^FRRouting (\S+)"),
     ("hostname", r"^FRRouting \S+ \(([\w.-]+)\)"),
-    ("version", r"^Cisco IOS[ -]XE Software, Version (?!.*RELEASE)(\d\S*)"),
+    ("version", r"\bSoftware\b.*\), (?:Experimental )?Version ([^\s,]+)"),
+    ("version", r"^Cisco IOS[ -]XE Software, Version (\d[^\s,]*)"),
     ("version", r"\bSoftware\b.*, (?:Experimental )?Version ([^\s,]+)"),
-    ("hostname", r"^([\w.-]+) uptime is "),
+    ("hostname", r"^(?!system )([\w.-]+) uptime is "),
     ("uptime_s", r"^\S+ uptime is (.*)"),
     ("model", r"^cisco (\S+) \(.*\) processor"),
     ("model", r"^Model number\s*:\s*(\S+)"),
@@ -47,12 +48,11 @@ _EDGEROUTER: Final = _table(
 )
 _HUAWEI: Final = _table(
     ("version", r"^VRP \(R\) software, Version (\S+)"),
-    ("version", r"^(?:H3C|HPE?|HP) Comware.*Version ([^\s,]+(?:, (?:Release|Feature|ESS|Alpha|Beta) [^\s,]+)?)"),
-    ("version", r"^Comware Software, Version ([^\s,]+(?:, (?:Release|Feature|ESS|Alpha|Beta) [^\s,]+)?)"),
+    ("version", r"^(?:H3C|HPE?|HP) Comware.*Version ([^\s,]+)"),
+    ("version", r"^Comware Software, Version ([^\s,]+)"),
     ("uptime_s", r"\buptime is (.*)"),
-    ("model", r"^HUAWEI (\S+)(?: \S+)* uptime is"),
+    ("model", r"^(?:HUAWEI|Quidway) (ATN \S+|\S+)(?: [^:]*)? uptime is"),
     ("model", r"^(?:H3C|HPE|HP|3Com) (.+?)(?: \S+ Switch.*| with \d.*)? uptime is"),
-    ("model", r"^(?:Quidway|AR|S\d)(\S+).* uptime is"),
     ("model", _field("DEVICE_NAME")),
     ("serial", _field("DEVICE_SERIAL_NUMBER", "(?:device )?serial number", "BarCode", "ESN of \\S+", "ESN")),
     ("hostname", _field("sysname", "system name")),
@@ -61,6 +61,7 @@ _LINUX: Final = _table(
     ("hostname", r"^Linux ([\w.-]+) \d+\.\d+"),
     ("hostname", _field("Static hostname")),
     ("hostname", r"^HOSTNAME=(\S+)"),
+    ("hostname", r"^Hostname is (\S+)"),
     ("version", r'^PRETTY_NAME="?([^"]+)"?'),
     ("version", _field("Operating System", "Description")),
     ("version", r"^DISTRIB_RELEASE=(\S+)"),
@@ -82,8 +83,9 @@ PATTERNS: Final[Mapping[str, Patterns]] = {
     "frr_linux": _LINUX,
     "cisco_nxos": _table(
         ("version", r"^\s*(?:NXOS|system):\s+version\s+(\S+)"),
-        ("model", r"^\s*cisco Nexus ?\d* ?(\S+)(?: \([^)]*\))? Chassis"),
-        ("model", r"^\s*cisco (?:Nexus ?\d*\S* )?(\S+) .*Chassis"),
+        ("model", r"^\s*cisco Nexus ?\d+ ([A-Z]\S+)(?: \([^)]*\))? Chassis"),
+        ("model", r"^\s*cisco (Nexus ?\S+)(?: \([^)]*\))? Chassis"),
+        ("model", r"^\s*cisco (\S+)(?: \([^)]*\))? Chassis"),
         ("serial", r"^\s*Processor Board ID (\S+)"),
         ("hostname", r"^\s*Device name:\s+(\S+)"),
         ("uptime_s", r"^Kernel uptime is (.*)"),
@@ -91,24 +93,25 @@ PATTERNS: Final[Mapping[str, Patterns]] = {
     "cisco_xr": _table(
         ("version", r"^Cisco IOS XR Software, Version (\S+?)(?:\[|\s|$)"),
         ("version", r"^\s*Version\s*:\s*(\S+)"),
-        ("hostname", r"^([\w.-]+) uptime is "),
+        ("hostname", r"^(?!system )([\w.-]+) uptime is "),
         ("uptime_s", r"^(?:\S+ )?uptime is (.*)"),
         ("model", r"^cisco (\S+(?: Series)?) \(.*\) processor"),
         ("model", r"^cisco (\S+(?:[ -]\S+)?) \(\)? processor"),
         ("model", r"^cisco (\S+).* processor"),
     ),
     "cisco_asa": _table(
+        ("version", r"^Model\s*:.*Threat Defense.*Version (\S+)"),
         ("version", r"^Cisco (?:Adaptive Security Appliance|Firepower|PIX).*Version (\S+)"),
         ("hostname", r"^([\w.-]+) up \d+ "),
         ("uptime_s", r"^[\w.-]+ up (\d+ .*)"),
         ("model", r"^Hardware:\s+([^\s,]+)"),
+        ("model", r"^Model\s*:\s*(?:Cisco )?(.+?)(?: Threat Defense)? \(\d+\) Version"),
         ("serial", r"^Serial Number:\s+(\S+)"),
     ),
     "cisco_wlc": _table(
         ("version", _field("product version")),
         ("hostname", _field("system name")),
         ("uptime_s", _field("system up time")),
-        ("model", _field("product name")),
         ("model", r"\bPID:\s*([^\s,]+)"),
         ("serial", r"\bSN:\s*(\S+)"),
     ),
@@ -132,12 +135,16 @@ PATTERNS: Final[Mapping[str, Patterns]] = {
     ),
     "juniper_junos": _table(
         ("version", r"^Junos:\s*(\S+)"),
-        ("version", r"^(?:JUNOS|KERNEL|Junos) .*(?:Suite|Software|OS Kernel|boot|Release) \[?([\d.]+[A-Z][\w.-]+?)\]?$"),
+        (
+            "version",
+            r"^(?:JUNOS|KERNEL|Junos) .*(?:Suite|Software|OS Kernel|boot|Release) \[?([\d.]+[A-Z][\w.-]+?)\]?$",
+        ),
         ("version", r"\[(\d+\.\d+[A-Z][\w.-]+)\]"),
         ("hostname", r"^Hostname:\s*(\S+)"),
         ("model", r"^Model:\s*(\S+)"),
-        ("serial", r"^Chassis\s+(?:REV \S+\s+\S+\s+)?([A-Z0-9]{6,})\b"),
-        ("model", r"^Chassis\s+(?:\S+\s+)+?(\S+)$"),
+        ("model", r"^Chassis\s+(?:REV \S+\s+\S+\s+)?\S+\s{2,}\S.*\[(\S+)\]$"),
+        ("model", r"^Chassis\s+(?:REV \S+\s+\S+\s+)?\S+\s{2,}(?!Virtual Chassis)(\S+)$"),
+        ("serial", r"^Chassis\s{2,}(?:REV \S+\s+\S+\s+)?([A-Z0-9]{5,})\b"),
         ("serial", r"^Serial number:\s*(\S+)"),
         ("uptime_s", r"^System booted:.*\((.*) ago\)"),
     ),
@@ -154,8 +161,8 @@ PATTERNS: Final[Mapping[str, Patterns]] = {
         ("model", _field("model", "product")),
     ),
     "aruba_aoscx": _table(
-        ("version", r"^\s*ArubaOS-CX Version\s*:\s*(\S+)"),
-        ("version", r"^\s*(?:ArubaOS-CX )?Version\s*:\s*(\S+)"),
+        ("version", r"^\s*(?:ArubaOS-CX|AOS-CX) Version\s*:\s*(\S+)"),
+        ("version", r"^\s*Version\s*:\s*(\S+)"),
         ("version", r"^\s*Software Version\s*:\s*(\S+)"),
         ("hostname", r"^\s*Hostname\s*:\s*(\S+)"),
         ("model", r"^\s*Product Name\s*:\s*(.+)"),
@@ -169,6 +176,7 @@ PATTERNS: Final[Mapping[str, Patterns]] = {
         ("uptime_s", r"(?:Switch|AP) uptime is (.*)"),
         ("serial", r"^SC Serial#\s*:\s*(\S+)"),
         ("serial", r"^System Serial#\s*:\s*(\S+)"),
+        ("serial", r"^IAP Serial Number\s*:\s*(\S+)"),
         ("model", r"^SC Model#\s*:\s*(\S+)"),
     ),
     "fortinet": _table(
@@ -292,7 +300,7 @@ PATTERNS: Final[Mapping[str, Patterns]] = {
     ),
     "zte_zxros": _table(
         ("version", r"Version:?\s*(?:ZXR10\s+)?(?:\S+ )?(V\d\S+?),?(?:\s|$)"),
-        ("model", r"^(?:ZTE )?ZXR10[ _](\S+)"),
+        ("model", r"^(?:ZTE )?ZX(?:R10|CTN)[ _](?!Software|Router|OS)(\S+)"),
         ("uptime_s", r"uptime is (.*)"),
         ("hostname", r"^System name:\s*(\S+)"),
     ),
@@ -315,12 +323,24 @@ GENERAL: Final = _table(
     ("uptime_s", r"\b(?:up ?time is|system has been up) (.*)"),
 )
 
+# Software that runs under another system's command line, and so is not what the platform says.
+SOFTWARE: Final = _table(("FRRouting", r"^FRRouting \d"), ("BIRD", r"^BIRD \d"), ("Open vSwitch", r"\(Open vSwitch\)"))
+
+# Where a configuration names its device.
+CONFIGURATION: Final = _table(
+    ("hostname", r'^(?:hostname|sysname|switchname|device-name|system-name|set host-?name) "?([\w.-]+)"?;?$'),
+    ("hostname", r"^\s*(?:set )?(?:system )?host-name '?([\w.-]+)'?;?$"),
+    ("hostname", r"^\s*set (?:deviceconfig system )?hostname \"?([\w.-]+)\"?$"),
+    ("hostname", r'^\s*sysname "?([\w.-]+)"?$'),
+    ("hostname", r'^\s*(?:configure snmp sysName|snmp-server sysname|system name|set prompt|name) "([\w.-]+)"$'),
+    ("hostname", r'^set name="?([^"]+?)"?$'),
+    ("hostname", r"^config sysname (\S+)$"),
+)
+
+# For devices whose platform says no vendor.
 VENDORS: Final = tuple(
     (vendor, re.compile(pattern, re.IGNORECASE))
     for vendor, pattern in (
-        ("FRRouting", r"^FRRouting \d"),
-        ("BIRD", r"^BIRD \d"),
-        ("Open vSwitch", r"\(Open vSwitch\)"),
         ("Arista", r"^Arista\b"),
         ("Cisco", r"\bCisco (?:IOS|Systems|Nexus|Adaptive|Controller|Firepower)|^cisco "),
         ("Juniper", r"\bjunos\b|^Juniper"),

@@ -8,6 +8,7 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import Final
 
+from devices.configs.normalise import normalise
 from devices.connector.platforms import Collect, Platform, platform_or_generic
 
 _HEAD: Final = 5
@@ -32,6 +33,7 @@ class ReasonCode(StrEnum):
     MISSING_PART = "missing_part"
     NO_PROMPT = "no_prompt"
     SIZE_DROP = "size_drop"
+    TAIL_MISSING = "tail_missing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,7 @@ class Verdict:
     @property
     def may_be_confirmed(self) -> bool:
         """A second identical dump, or an operator's word, makes this a version all the same."""
-        return self.reason_code is ReasonCode.SIZE_DROP
+        return self.reason_code in (ReasonCode.SIZE_DROP, ReasonCode.TAIL_MISSING)
 
 
 def check(
@@ -55,11 +57,13 @@ def check(
     kind: str = "running",
     previous_size: int | None = None,
     prompt_seen: bool | None = None,
+    previous: str | None = None,
 ) -> Verdict:
     """Judge the answer to the command that collects `kind`.
 
-    `previous_size` is the length in characters of the last good text of that kind. `prompt_seen` says whether
-    the device's prompt followed the answer; None where that is not known.
+    `previous_size` is the length in characters of the last good text of that kind, and `previous` that text: it
+    shows a cut where the platform prints no end marker. `prompt_seen` says whether the device's prompt followed
+    the answer; None where that is not known.
     """
     rules = platform_or_generic(platform)
     collect = _collect(rules, kind)
@@ -67,12 +71,13 @@ def check(
     lines = [line for line in lines if line.strip()]
     if not lines:
         return _no(ReasonCode.EMPTY, "the device printed nothing", "")
-    if _is_echo(lines, collect):
-        return _no(ReasonCode.ECHO_ONLY, "the answer is only the command and a prompt", lines[-1])
     errors, pager = _patterns(rules)
-    for line in [*lines[:_HEAD], *lines[-_TAIL:]]:
+    ended = collect.end_marker is not None and collect.end_marker.search(lines[-1][:_LONG]) is not None
+    for line in [*lines[:_HEAD], *([] if ended else lines[-_TAIL:])]:
         if errors.search(line[:_LONG]):
             return _no(ReasonCode.ERROR_LINE, "the device refused the command", line)
+    if _is_echo(lines, collect):
+        return _no(ReasonCode.ECHO_ONLY, "the answer is only the command and a prompt", lines[-1])
     for line in lines[-_TAIL:]:
         if pager.search(line[:_LONG]):
             return _no(ReasonCode.PAGER, "a pager was left standing", line)
@@ -98,7 +103,15 @@ def check(
             f"{len(text)} characters are less than half of the {previous_size} of the last good text",
             lines[-1],
         )
+    if previous and collect.end_marker is None and _is_head(text, previous, platform):
+        return _no(ReasonCode.TAIL_MISSING, "it is the last good text with its end missing, perhaps cut off", lines[-1])
     return Verdict(True, "whole", lines[-1][:_EVIDENCE], ReasonCode.WHOLE)
+
+
+def _is_head(text: str, previous: str, platform: str) -> bool:
+    """Whether the text is the beginning of the last good one, noise aside."""
+    now, before = normalise(text, platform).rstrip(), normalise(previous, platform).rstrip()
+    return len(now) < len(before) and before.startswith(now)
 
 
 def _no(code: ReasonCode, reason: str, evidence: str) -> Verdict:

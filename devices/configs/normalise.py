@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Final
 
 from devices.configs.redact import mask_salted
-from devices.connector.platforms import Platform, platform_or_generic
+from devices.connector.platforms import Platform, is_anchored, platform_or_generic
 
 _LONG: Final = 1000
 """Characters of a line that volatile patterns look at: device output is hostile input."""
@@ -18,11 +19,13 @@ _ESCAPES: Final = re.compile(
     r"|\x1b[ -/]{0,4}[0-~]"  # two-character escapes
     r"|\x9b[0-9;?]{0,32}[@-~]"
 )
-_CONTROLS: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]")
-_PAGER: Final = re.compile(
-    r"(?:-{2,} ?\(?|<-+ ?|\(|--)more\b[^\n\b]{0,80}?(?:-{2,}|->|\)|--)[^\n\b\S]*\Z|\Alines \d+-\d+[^\n\b]{0,20}\Z", re.IGNORECASE
+_CONTROLS: Final = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]"
 )
-_MORE: Final = re.compile(r"(?:-{2,} ?\(?|<-+ ?|\()more\b", re.IGNORECASE)
+# What pagers use to take their question back: erase the line, erase to its end, go back N places.
+_ERASE_LINE: Final = "\x01"
+_ERASE_END: Final = "\x02"
+_CURSOR: Final = re.compile(r"\x1b\[(?:(?P<back>\d{0,3})D|(?P<erase>[012]?)K)")
 
 
 def clean(text: str) -> str:
@@ -31,27 +34,46 @@ def clean(text: str) -> str:
     Applies what a terminal would: backspaces of pagers rub out, a lone carriage return writes over the line.
     """
     if "\x1b" in text or "\x9b" in text:
+        text = _CURSOR.sub(_moved, text.replace(_ERASE_LINE, "").replace(_ERASE_END, ""))
         text = _ESCAPES.sub("", text)
     text = text.replace("\r\r\n", "\n").replace("\r\n", "\n")
-    if "\r" in text or "\b" in text:
-        text = "\n".join(_typed(line) if "\r" in line or "\b" in line else line for line in text.split("\n"))
+    if "\n" not in text:
+        text = text.replace("\r", "\n")
+    if any(control in text for control in _TYPED):
+        text = "\n".join(_typed(line) for line in text.split("\n"))
     return _CONTROLS.sub("", text)
 
 
+_TYPED: Final = ("\r", "\b", _ERASE_LINE, _ERASE_END)
+
+
+def _moved(move: re.Match[str]) -> str:
+    if move["erase"] is None:
+        return "\b" * int(move["back"] or 1)
+    return _ERASE_LINE if move["erase"] in ("1", "2") else _ERASE_END
+
+
 def _typed(line: str) -> str:
-    """What a terminal shows of a line with backspaces and carriage returns in it."""
+    """What a terminal shows of a line in which the cursor moves."""
+    line = line.rstrip("\r")
+    if not any(control in line for control in _TYPED):
+        return line
     shown: list[str] = []
     at = 0
-    for run in re.split(r"([\b\r]+)", line):
-        if run[:1] in ("\b", "\r"):
-            for control in run:
-                at = 0 if control == "\r" else max(at - 1, 0)
+    for run in re.split(r"([\b\r\x01\x02])", line):
+        if run == "\r":
+            at = 0
+        elif run == "\b":
+            at = max(at - 1, 0)
+        elif run == _ERASE_LINE:
+            shown = [" "] * at
+        elif run == _ERASE_END:
+            del shown[at:]
         else:
             shown[at : at + len(run)] = run
             at += len(run)
-    text = "".join(shown)
-    # A pager rubs itself out with blanks; what it wrote over a longer line leaves them at the end.
-    return text.rstrip() if text != line else line
+    # A pager rubs itself out with blanks, which stay behind a shorter line.
+    return "".join(shown).rstrip()
 
 
 def normalise(text: str, platform: str) -> str:
@@ -61,7 +83,7 @@ def normalise(text: str, platform: str) -> str:
     anew for each dump become a placeholder, all others stay as they are.
     """
     rules = platform_or_generic(platform)
-    lines, parts = _volatile(rules)
+    anchored, anywhere, parts = _volatile(rules)
     text = mask_salted(clean(text), rules)
     kept = []
     for line in text.split("\n"):
@@ -69,10 +91,10 @@ def normalise(text: str, platform: str) -> str:
         if not stripped:
             continue
         head = stripped[:_LONG]
-        if lines is not None and lines.search(head):
+        if anchored.match(head) or (anywhere is not None and anywhere.search(head)):
             continue
-        for part in parts:
-            found = part.search(head)
+        for find in parts:
+            found = find(head)
             if found:
                 stripped = stripped[: found.start("volatile")] + stripped[found.end("volatile") :]
                 head = stripped[:_LONG]
@@ -87,8 +109,25 @@ def changed(before: str, after: str, platform: str) -> bool:
     return normalise(before, platform) != normalise(after, platform)
 
 
+Find = Callable[[str], re.Match[str] | None]
+
+
 @lru_cache(maxsize=512)
-def _volatile(platform: Platform) -> tuple[re.Pattern[str] | None, tuple[re.Pattern[str], ...]]:
+def _volatile(
+    platform: Platform,
+) -> tuple[re.Pattern[str], re.Pattern[str] | None, tuple[Find, ...]]:
+    """Patterns of whole lines, those that begin the line apart since they are quicker to try, and of parts."""
     whole = [p.pattern for p in platform.volatile if "volatile" not in p.groupindex]
-    parts = tuple(p for p in platform.volatile if "volatile" in p.groupindex)
-    return (re.compile("|".join(f"(?:{p})" for p in whole), re.IGNORECASE) if whole else None), parts
+    parts = tuple(
+        (p.match if is_anchored(p.pattern) else p.search) for p in platform.volatile if "volatile" in p.groupindex
+    )
+    anywhere = [p for p in whole if not is_anchored(p)]
+    return (
+        _either([p for p in whole if is_anchored(p)]),
+        _either(anywhere) if anywhere else None,
+        parts,
+    )
+
+
+def _either(patterns: list[str]) -> re.Pattern[str]:
+    return re.compile("|".join(f"(?:{p})" for p in patterns) or r"(?!)", re.IGNORECASE)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
@@ -15,20 +15,26 @@ PLACEHOLDER: Final = "<secret>"
 _WINDOW: Final = 1000
 """Characters of a line that a rule looks at in one go: device output is hostile input."""
 _OVERLAP: Final = 200
+_ROUNDS: Final = 4
 _PARENTS: Final = 400
 """Lines to look back for the header of a section."""
 
 _PLACED: Final = re.compile(r"<secret(?::[0-9A-Za-z_-]{1,64})?>")
-_STARS: Final = re.compile(r"[*•]{3,}|<removed>|<hidden>|\(null\)")
-_PRIVATE_BEGIN: Final = re.compile(r"-----BEGIN ([A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?)-----|---- BEGIN (SSH2 ENCRYPTED PRIVATE KEY) ----")
+_STARS: Final = re.compile(r"[*•!]+|[\[\]{}(),|]+|<\*>|<removed>|<hidden>|<configuration removed>|\(null\)")
+_PRIVATE_BEGIN: Final = re.compile(
+    r"-----BEGIN ([A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?)-----|---- BEGIN (SSH2 ENCRYPTED PRIVATE KEY) ----"
+)
 _KEY_LINE: Final = re.compile(r"[\s\w+/=:,.*\\-]*")
+_ASSIGNED: Final = re.compile(r"^\s*[\w.-]+\s*=\s*\S")
 _FREE: Final = re.compile(
     r"""(?:^|[\s\[{])(?:description|descr|remark|comments?|alias|annotation|location|contact|syslocation|syscontact"""
     r"""|system-description|permissions|title)(?P<gap>[ \t]*=[ \t]*|[ \t]+)"""
     r"""(?P<free>"(?:[^"\\]|\\.)*(?:"|$)|'[^']*(?:'|$)|(?<==)\S+|(?<!=).*$)""",
     re.IGNORECASE,
 )
-_BANNER: Final = re.compile(r"^[ \t]*(?:set[ \t]+)?banner[ \t]+(?:[\w-]+[ \t]+)?(?P<mark>\^C|[^\w\s\"'\[{])", re.MULTILINE | re.IGNORECASE)
+_BANNER: Final = re.compile(
+    r"^[ \t]*(?:set[ \t]+)?banner[ \t]+(?:[\w-]+[ \t]+)?(?P<mark>\^C|[^\w\s\"'\[{])", re.MULTILINE | re.IGNORECASE
+)
 _BANNER_EOF: Final = re.compile(r"^[ \t]*banner[ \t]+(?:login|motd|exec)[ \t]*$", re.MULTILINE | re.IGNORECASE)
 _BANNER_LINES: Final = 200
 
@@ -77,16 +83,16 @@ def _replace(text: str, spans: list[Span], fingerprint: Callable[[str], str] | N
     for span in spans:
         pieces.append(text[at : span.start])
         # The fingerprint of a value that the device encrypts anew for each dump would only be noise.
-        known = fingerprint is not None and not span.salted
-        pieces.append(f"<secret:{fingerprint(text[span.start : span.end])}>" if known else PLACEHOLDER)
+        if fingerprint is None or span.salted:
+            pieces.append(PLACEHOLDER)
+        else:
+            pieces.append(f"<secret:{fingerprint(text[span.start : span.end])}>")
         at = span.end
     pieces.append(text[at:])
     return "".join(pieces)
 
 
-def _find(
-    text: str, platform: Platform, rules: tuple[SecretRule, ...] | None = None, keys: bool = True
-) -> list[Span]:
+def _find(text: str, platform: Platform, rules: tuple[SecretRule, ...] | None = None, keys: bool = True) -> list[Span]:
     rules = platform.secrets if rules is None else rules
     found = [Span(s.start, s.end, platform.reencrypts) for s in _private_keys(text)] if keys else []
     lines = _Lines(text)
@@ -97,8 +103,9 @@ def _find(
         if any(b.start < end and start < b.end for b in blocks) and _inside(start, blocks):
             continue
         prose = _inside(start, banners) or _is_comment(text, start, end, platform)
-        found += _in_line(text[start:end], start, number, lines, rules, platform, prose)
-    return _merged(found, text)
+        context = _Context(lines, number, rules, platform, prose)
+        found += [Span(s.start + start, s.end + start, s.salted) for s in _in_line(text[start:end], context)]
+    return _merged(found)
 
 
 def _candidates(text: str, lines: _Lines, platform: Platform) -> list[int]:
@@ -117,24 +124,68 @@ def _candidates(text: str, lines: _Lines, platform: Platform) -> list[int]:
     return sorted(numbers)
 
 
-def _in_line(
-    line: str, offset: int, number: int, lines: _Lines, rules: tuple[SecretRule, ...], platform: Platform, prose: bool
-) -> Iterator[Span]:
+@dataclass(slots=True)
+class _Context:
+    """What the rules need to know of a line besides its text."""
+
+    lines: _Lines
+    number: int
+    rules: tuple[SecretRule, ...]
+    platform: Platform
+    prose: bool
+    _headers: str | None = None
+
+    def headers(self) -> str:
+        if self._headers is None:
+            self._headers = self.lines.headers(self.number)
+        return self._headers
+
+
+def _in_line(line: str, context: _Context) -> list[Span]:
+    """The secrets of one line.
+
+    A placeholder may free a word that was part of a secret's match, so the line with its placeholders is
+    looked at again, until nothing new is found: what is redacted once is then redacted for good.
+    """
+    spans = _merged(list(_look(line, context)))
+    new = spans
+    for _ in range(_ROUNDS):
+        if not new:
+            break
+        masked = _replace(line, spans, None)
+        new = [_before_masking(span, spans) for span in _look(masked, context)]
+        spans = _merged(spans + new)
+    return spans
+
+
+def _before_masking(span: Span, masked: list[Span]) -> Span:
+    """Where a part of a line with placeholders stood before they were put in."""
+    shift = 0
+    for each in masked:
+        if each.start - shift >= span.start:
+            break
+        shift += (each.end - each.start) - len(PLACEHOLDER)
+    return Span(span.start + shift, span.end + shift, span.salted)
+
+
+def _look(line: str, context: _Context) -> Iterator[Span]:
     looked_at = _without_free_text(line)
-    headers: str | None = None
+    lower = line.lower()
+    placed = [match.span() for match in _PLACED.finditer(line)] if "<secret" in line else []
+    found: list[tuple[int, int]] = []
     for first in range(0, max(len(line), 1), _WINDOW - _OVERLAP):
         last = first + _WINDOW
-        for rule in rules:
-            if prose and not rule.free:
+        for rule in context.rules:
+            if (context.prose and not rule.free) or (rule.on and not any(word in lower for word in rule.on)):
                 continue
-            if rule.under is not None:
-                if headers is None:
-                    headers = lines.headers(number)
-                if not rule.under.search(headers):
-                    continue
+            if rule.under is not None and not rule.under.search(context.headers()):
+                continue
             source = line if rule.free else looked_at
             window = source if first == 0 and len(source) <= _WINDOW else source[first:last]
-            for match in rule.pattern.finditer(window):
+            for match in _matches(rule, window, first):
+                # A word like "pass" inside a secret is no keyword.
+                if any(start < match.start() + first < end for start, end in found):
+                    continue
                 for group in rule.groups:
                     start, end = match.span(group)
                     if start < 0 or start == end:
@@ -143,10 +194,20 @@ def _in_line(
                     if end == last and last < len(line):
                         end = _token_end(line, start, end)
                     start, end = _unquoted(line, start, end)
-                    if _is_secret(line[start:end], platform, free=rule.free):
-                        yield Span(offset + start, offset + end, rule.salted)
+                    if any(start < b and a < end for a, b in placed):
+                        continue
+                    if _is_secret(line[start:end], context.platform, free=rule.free):
+                        found.append((start, end))
+                        yield Span(start, end, rule.salted)
         if last >= len(line):
             break
+
+
+def _matches(rule: SecretRule, window: str, first: int) -> Iterable[re.Match[str]]:
+    if not rule.anchored:
+        return rule.pattern.finditer(window)
+    match = rule.pattern.match(window) if first == 0 else None
+    return (match,) if match else ()
 
 
 def _token_end(line: str, start: int, end: int) -> int:
@@ -172,7 +233,7 @@ def _unquoted(line: str, start: int, end: int) -> tuple[int, int]:
 
 
 def _is_secret(value: str, platform: Platform, free: bool) -> bool:
-    if not value or _PLACED.search(value) or _STARS.fullmatch(value):
+    if not value or _STARS.fullmatch(value) or value.startswith(("-----", "----")):
         return False
     return free or value.lower() not in platform.plain_words
 
@@ -186,9 +247,12 @@ def _without_free_text(line: str) -> str:
 
 def _is_comment(text: str, start: int, end: int, platform: Platform) -> bool:
     """Whether a line is prose behind a comment sign; `#key=value` is not."""
-    head = text[start:end].lstrip()
+    head = text[start : min(end, start + _WINDOW)].lstrip()
     mark = platform.comment
-    return bool(mark) and head.startswith(mark) and head[len(mark) : len(mark) + 1] in (" ", "\t", "")
+    if not mark or not head.startswith(mark):
+        return False
+    rest = head.lstrip(mark[0])
+    return rest[:1] in (" ", "\t", "") and not _ASSIGNED.search(rest)
 
 
 def _private_keys(text: str) -> Iterator[Span]:
@@ -238,7 +302,7 @@ def _inside(offset: int, spans: list[Span]) -> bool:
     return any(span.start <= offset < span.end for span in spans)
 
 
-def _merged(spans: list[Span], text: str) -> list[Span]:
+def _merged(spans: list[Span]) -> list[Span]:
     merged: list[Span] = []
     for span in sorted(spans):
         if merged and span.start < merged[-1].end:
@@ -273,17 +337,25 @@ class _Lines:
         start, end = self.bounds(number)
         indent = _indent(self.text[start:end])
         found: list[str] = []
+        # RouterOS does not indent what stands under a menu.
+        menu = indent == 0 and self.text.startswith(("add ", "set "), start)
         for before in range(number - 1, max(number - _PARENTS, -1), -1):
+            if indent == 0 and not menu:
+                break
             start, end = self.bounds(before)
             line = self.text[start : min(end, start + _WINDOW)]
+            if menu:
+                if line.startswith("/"):
+                    found.append(line.strip())
+                    break
+                continue
             if not line.strip():
                 continue
             depth = _indent(line)
             if depth < indent:
                 found.append(line.strip())
                 indent = depth
-            if indent == 0:
-                break
+                menu = indent == 0 and line.startswith(("add ", "set "))
         return " / ".join(reversed(found))
 
 

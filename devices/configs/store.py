@@ -109,9 +109,7 @@ def latest(device: int, kind: str = "running") -> ConfigVersion | None:
 
 def by_number(device: int, number: int, kind: str = "running") -> ConfigVersion | None:
     """The version of that number, if there is one."""
-    return (
-        ConfigVersion.objects.filter(device=device, kind=kind, number=number).select_related("text").first()
-    )
+    return ConfigVersion.objects.filter(device=device, kind=kind, number=number).select_related("text").first()
 
 
 def diff_versions(before: ConfigVersion, after: ConfigVersion, context: int = 3) -> list[DiffLine]:

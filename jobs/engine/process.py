@@ -47,7 +47,7 @@ def run_cluster(grace_s: float) -> int:
     """Run this host's task cluster in this process until SIGTERM or SIGINT; returns the exit code.
 
     The signal lets devices in hand finish within `grace_s` seconds; what runs longer, and everything at a
-    second signal, is killed.
+    SIGINT after that, is killed.
     """
     host = beat.this_host()
     linux.keep_memory_private()
@@ -58,23 +58,25 @@ def run_cluster(grace_s: float) -> int:
     connections.close_all()
     post_execute_in_worker.connect(_stay_while_draining)
 
-    signals = 0
+    is_asked = is_pressed = False
 
-    def count(signum: int, frame: FrameType | None) -> None:
-        nonlocal signals
-        signals += 1
+    def stop(signum: int, frame: FrameType | None) -> None:
+        nonlocal is_asked, is_pressed
+        # The kernel sends SIGTERM once for each thread of a parent that dies: a second one means nothing.
+        is_pressed = is_asked and signum == signal.SIGINT
+        is_asked = True
 
     cluster = Cluster(broker=HostFirstBroker(get_broker(), get_broker(beat.queue_of(host))))
     # After Cluster(), which sets handlers of its own; those would wait without end inside a handler.
-    signal.signal(signal.SIGTERM, count)
-    signal.signal(signal.SIGINT, count)
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
     try:
         cluster.start()
     except RuntimeError as error:
         logger.error("%s", error)
         return 1
     sentinel = cluster.sentinel
-    while not signals:
+    while not is_asked:
         sentinel.join(_LOOK_EVERY_S)
         if not sentinel.is_alive():
             logger.error("The task cluster ended by itself (exit code %s).", sentinel.exitcode)
@@ -86,7 +88,7 @@ def run_cluster(grace_s: float) -> int:
     # "stop" marks that it hands out next; otherwise it would wait for ever to hand out the last.
     sentinel.join(2 * Conf.GUARD_CYCLE)
     cluster.stop_event.set()
-    while sentinel.is_alive() and time.monotonic() < end and signals < 2:
+    while sentinel.is_alive() and time.monotonic() < end and not is_pressed:
         sentinel.join(_LOOK_EVERY_S)
     if sentinel.is_alive():
         logger.warning("The task cluster was killed before it had finished.")

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.core.management.base import CommandParser
+from taggit.models import Tag
 
 from credentials.management.output import ReportingCommand, by_name, failed, words_of, wrong_use
 from credentials.models import Credential
@@ -137,15 +138,22 @@ class Command(ReportingCommand):
 def _sample(credential: Credential, tags: list[str], size: int) -> list[Device]:
     """Devices by chance, of those with the tags, or else of those that the credential would be tried on."""
     if tags:
-        found = Device.objects.filter(enabled=True, tags__name__in=tags).distinct()
+        found = devices_of([_tag(name) for name in tags], ())
     else:
-        found = devices_of(
-            credential.tag_links.values_list("tag_id", flat=True), (), all_devices=credential.is_fallback
-        )
+        own = credential.tag_links.values_list("tag_id", flat=True)
+        found = devices_of(own, (), all_devices=credential.is_fallback)
     if not credential.allow_telnet:
         found = found.exclude(transport=Transport.TELNET)
-    chosen = random.sample(ids := list(found.values_list("pk", flat=True)), min(size, len(ids)))
-    return list(Device.objects.filter(pk__in=chosen))
+    ids = list(found.values_list("pk", flat=True))
+    return list(Device.objects.filter(pk__in=random.sample(ids, min(size, len(ids)))))
+
+
+def _tag(name: str) -> int:
+    """The id of a tag, or a CommandError with exit code 2."""
+    found = Tag.objects.filter(name__iexact=name.strip()).values_list("pk", flat=True).first()
+    if found is None:
+        raise wrong_use(f"There is no tag {name}.")
+    return int(found)
 
 
 def _word(value: bool | None) -> str:

@@ -1,0 +1,68 @@
+"""`manage.py show_config DEVICE`: a configuration as it was stored."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import CommandParser
+
+from credentials.management.output import ReportingCommand, by_name, failed
+from devices.configs.store import by_number, latest, version_text
+from devices.models import ConfigVersion, Device
+
+
+class Command(ReportingCommand):
+    """Print the last good configuration of a device, or an earlier one, with secrets as placeholders."""
+
+    help = (
+        "Print a device's configuration on standard output exactly as it is stored, with each secret as a "
+        "placeholder: the last good version, or the one of a number."
+    )
+    epilog = "exit codes: 0 printed; 1 there is no such version; 2 wrong use."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """The device and the number."""
+        parser.add_argument("device", metavar="DEVICE", help="name of the device")
+        parser.add_argument(
+            "--version", dest="number", type=int, metavar="N", help="this version (default: the last good one)"
+        )
+        parser.add_argument("--json", action="store_true", help="print one JSON object with the text and its times")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Find it and print it."""
+        device = by_name(Device.objects.all(), options["device"], "device")
+        number = options["number"]
+        newest = latest(device.pk)
+        if newest is None:
+            raise failed(
+                f"There is no configuration of {device.name} yet: "
+                f"./manage.py run_job --kind backup --device {device.name} --wait"
+            )
+        version = newest if number is None else by_number(device.pk, number)
+        if version is None:
+            raise failed(f"{device.name} has no version {number}; {_known(device)}.")
+        text = version_text(version)
+        if not options["json"]:
+            self.stdout.write(text, ending="")
+            return
+        self.print_json(
+            {
+                "device": device.name,
+                "kind": version.kind,
+                "version": version.number,
+                "is_latest": version.number == newest.number,
+                "first_seen": version.first_seen_at.isoformat(),
+                "last_seen": version.last_seen_at.isoformat(),
+                "summary": version.summary,
+                "text": text,
+            }
+        )
+
+
+def _known(device: Device) -> str:
+    numbers = list(
+        ConfigVersion.objects.filter(device=device, kind="running").order_by("number").values_list("number", flat=True)
+    )
+    if len(numbers) == 1:
+        return f"there is version {numbers[0]} alone"
+    return f"there are {len(numbers)}, {numbers[0]} to {numbers[-1]}"

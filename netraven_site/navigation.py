@@ -1,0 +1,112 @@
+"""The menu, in the order of the operator's day."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from django.db.models import Model, Q
+from django.http import HttpRequest
+from django.urls import NoReverseMatch, reverse
+from unfold.dataclasses import SearchResult
+
+from credentials.models import Credential
+from devices.choices import HostKeyState
+from devices.models import Device, HostKey
+from jobs.models import Job
+
+_MOST_FOUND = 12
+_FOUND: tuple[tuple[type[Model], str, str, tuple[str, ...]], ...] = (
+    (Device, "devices.view_device", "dns", ("name", "host")),
+    (Credential, "credentials.view_credential", "key", ("name", "username")),
+    (Job, "jobs.view_job", "event_repeat", ("name",)),
+)
+_DAY = (
+    ("Devices", "dns", "devices_device", "devices.view_device"),
+    ("Configurations", "description", "devices_configversion", "devices.view_configversion"),
+    ("Credentials", "key", "credentials_credential", "credentials.view_credential"),
+    ("Jobs", "event_repeat", "jobs_job", "jobs.view_job"),
+    ("Runs", "play_circle", "jobs_run", "jobs.view_run"),
+)
+_LOGINS = (
+    ("Attempts", "login", "jobs_attempt", "jobs.view_attempt"),
+    ("Host keys", "fingerprint", "devices_hostkey", "devices.view_hostkey"),
+    ("Held accounts", "lock_clock", "credentials_guardaccount", "credentials.view_guardaccount"),
+    (
+        "Rejections",
+        "block",
+        "credentials_rememberedrejection",
+        "credentials.view_rememberedrejection",
+    ),
+)
+_ADMINISTRATION = (
+    ("Users", "person", "auth_user", "auth.view_user"),
+    ("Groups", "group", "auth_group", "auth.view_group"),
+    ("Tags", "sell", "taggit_tag", "taggit.view_tag"),
+    ("API tokens", "token", "netraven_site_apitoken", "netraven_site.view_apitoken"),
+    ("Failed tasks", "error", "django_q_failure", "django_q.view_failure"),
+)
+
+
+def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
+    """The groups of the menu; what a person may not see is not in it."""
+    dashboard = {
+        "title": "Dashboard",
+        "icon": "space_dashboard",
+        "link": reverse("admin:index"),
+        "active": request.path == reverse("admin:index"),
+    }
+    administration = [_item(request, *each) for each in _ADMINISTRATION]
+    if (docs := _api_page()) is not None:
+        administration.append({"title": "API", "icon": "api", "link": docs, "active": False})
+    return [
+        {"items": [dashboard, *(_item(request, *each) for each in _DAY)]},
+        {"title": "Logins", "separator": True, "items": [_item(request, *each) for each in _LOGINS]},
+        {"title": "Administration", "separator": True, "items": administration},
+    ]
+
+
+def _item(request: HttpRequest, title: str, icon: str, model: str, permission: str) -> dict[str, Any]:
+    link = reverse(f"admin:{model}_changelist")
+    item: dict[str, Any] = {
+        "title": title,
+        "icon": icon,
+        "link": link,
+        "active": request.path.startswith(link),
+        "permission": _may(permission),
+    }
+    if model == "devices_hostkey" and request.user.has_perm(permission) and (waiting := _waiting_keys()):
+        item |= {"badge": f"{waiting:,}", "badge_variant": "warning", "link": f"{link}?state={HostKeyState.PENDING}"}
+    return item
+
+
+def _waiting_keys() -> int:
+    return HostKey.objects.filter(state=HostKeyState.PENDING).count()
+
+
+def _may(permission: str) -> Callable[[HttpRequest], bool]:
+    return lambda request: request.user.has_perm(permission)
+
+
+def find(request: HttpRequest, term: str) -> list[SearchResult]:
+    """Devices, credentials and jobs by name or address, for the search that every page has; a few of each."""
+    found: list[SearchResult] = []
+    for model, permission, icon, fields in _FOUND:
+        if request.user.has_perm(permission):
+            query = Q()
+            for field in fields:
+                query |= Q(**{f"{field}__icontains": term})
+            names = model._default_manager.filter(query).order_by("name").values_list("pk", "name")
+            page = f"admin:{model._meta.app_label}_{model._meta.model_name}_page"
+            kind = str(model._meta.verbose_name).capitalize()
+            found += [SearchResult(name, kind, reverse(page, args=[pk]), icon) for pk, name in names[:_MOST_FOUND]]
+    return found
+
+
+def _api_page() -> str | None:
+    for name in ("api-docs", "api:docs", "docs", "swagger-ui"):
+        try:
+            return reverse(name)
+        except NoReverseMatch:
+            continue
+    return None

@@ -1,0 +1,1 @@
+"""The panels of the portal: what the admin shows of each model, and the pages that join several apps."""

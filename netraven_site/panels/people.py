@@ -1,0 +1,332 @@
+"""Administration: people, groups, tags, API tokens, and what is left of failed tasks."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from django import forms
+from django.contrib import admin
+from django.contrib.auth.admin import GroupAdmin, UserAdmin
+from django.contrib.auth.models import Group, User
+from django.core.exceptions import PermissionDenied
+from django.db.models import OuterRef, QuerySet
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django_q.models import Failure
+from taggit.models import Tag
+from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
+
+from credentials.models import CredentialTag
+from devices.models import DeviceTag
+from netraven_site.models import ApiToken
+from netraven_site.panels import cells
+from netraven_site.panels.base import Panel, ReadOnlyPanel, how_many
+
+_SUGGESTIONS = 20
+
+
+@admin.register(User)
+class UserPanel(UserAdmin, Panel):  # type: ignore[type-arg]
+    """People who may sign in."""
+
+    form = UserChangeForm
+    add_form = UserCreationForm
+    change_password_form = AdminPasswordChangeForm
+    change_list_template = Panel.change_list_template
+    change_form_template = Panel.change_form_template
+    list_display = ("user", "full_name", "groups_", "role", "active", "signed_in")
+    list_display_links = ("user",)
+    list_filter = ()
+    search_help_text = "User name, name, e-mail"
+    filter_horizontal = ()
+    autocomplete_fields = ("groups",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
+        """The groups of a whole page in one query."""
+        return super().get_queryset(request).prefetch_related("groups")
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Only an administrator makes administrators, or hands out rights."""
+        own = super().get_readonly_fields(request, obj)
+        if request.user.is_superuser:
+            return own
+        return (*own, "is_superuser", "groups", "user_permissions", "last_login", "date_joined")
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """An administrator, and the password of one, is changed by administrators alone."""
+        allowed = bool(super().has_change_permission(request, obj))
+        return allowed and (request.user.is_superuser or not (obj is not None and obj.is_superuser))
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """As above."""
+        allowed = bool(super().has_delete_permission(request, obj))
+        return allowed and (request.user.is_superuser or not (obj is not None and obj.is_superuser))
+
+    @admin.display(description="User name", ordering="username")
+    def user(self, row: User) -> SafeString:
+        """The name to sign in with."""
+        return cells.code(row.username)
+
+    @admin.display(description="Name", ordering="last_name")
+    def full_name(self, row: User) -> SafeString:
+        """As it was given."""
+        return cells.cut(row.get_full_name() or row.email)
+
+    @admin.display(description="Groups")
+    def groups_(self, row: User) -> SafeString:
+        """Where the rights come from."""
+        return cells.tags(sorted(group.name for group in row.groups.all()))
+
+    @admin.display(description="Role", ordering="is_superuser")
+    def role(self, row: User) -> SafeString:
+        """Administrator, portal or API only."""
+        if row.is_superuser:
+            return cells.cut("administrator")
+        return cells.cut("portal" if row.is_staff else "API only")
+
+    @admin.display(description="Active", ordering="is_active")
+    def active(self, row: User) -> SafeString:
+        """In words."""
+        return cells.cut("yes" if row.is_active else "no")
+
+    @admin.display(description="Last sign-in", ordering="last_login")
+    def signed_in(self, row: User) -> SafeString:
+        """Relative to now."""
+        return cells.ago(row.last_login)
+
+
+@admin.register(Group)
+class GroupPanel(GroupAdmin, Panel):
+    """Rights that many people have."""
+
+    change_list_template = Panel.change_list_template
+    change_form_template = Panel.change_form_template
+    list_display = ("name", "people", "rights")
+    empty_title = "No groups yet"
+    empty_text = "A group holds rights, such as seeing devices or running jobs, for all of its people."
+    empty_links: ClassVar[tuple[tuple[str, str], ...]] = (("Add group", "auth_group_add"),)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Group]:
+        """With its numbers."""
+        people = User.groups.through._default_manager.filter(group=OuterRef("pk"))
+        rights = Group.permissions.through._default_manager.filter(group=OuterRef("pk"))
+        return (
+            super()
+            .get_queryset(request)
+            .annotate(
+                people_count=how_many(people, "group"),
+                rights_count=how_many(rights, "group"),
+            )
+        )
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Rights are handed out by administrators alone."""
+        return bool(request.user.is_superuser)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """As above."""
+        return bool(request.user.is_superuser)
+
+    @admin.display(description="People", ordering="people_count")
+    def people(self, row: Any) -> SafeString:
+        """How many."""
+        return cells.number(row.people_count or 0)
+
+    @admin.display(description="Permissions", ordering="rights_count")
+    def rights(self, row: Any) -> SafeString:
+        """How many."""
+        return cells.number(row.rights_count or 0)
+
+
+@admin.register(Tag)
+class TagPanel(Panel):
+    """The words that bring devices and credentials together."""
+
+    list_display = ("tag", "devices", "credentials")
+    list_display_links = ("tag",)
+    fields = ("name",)
+    search_fields = ("name",)
+    search_help_text = "Name"
+    ordering = ("name",)
+    delete_text = "It is taken from every device and credential. Credentials may then match fewer devices."
+    empty_title = "No tags yet"
+    empty_text = "Tags are made where they are used: on devices and on credentials."
+    empty_links: ClassVar[tuple[tuple[str, str], ...]] = (
+        ("Devices", "devices_device_changelist"),
+        ("Credentials", "credentials_credential_changelist"),
+    )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Tag]:
+        """With its numbers."""
+        found: QuerySet[Tag] = super().get_queryset(request)
+        return found.annotate(
+            device_count=how_many(DeviceTag.objects.filter(tag=OuterRef("pk")), "tag"),
+            credential_count=how_many(CredentialTag.objects.filter(tag=OuterRef("pk")), "tag"),
+        )
+
+    @admin.display(description="Name", ordering="name")
+    def tag(self, row: Tag) -> SafeString:
+        """The word."""
+        return cells.tags([row.name])
+
+    @admin.display(description="Devices", ordering="device_count")
+    def devices(self, row: Any) -> SafeString:
+        """Leads to them."""
+        return _linked(row.device_count, "devices_device", row.name)
+
+    @admin.display(description="Credentials", ordering="credential_count")
+    def credentials(self, row: Any) -> SafeString:
+        """Leads to them."""
+        return _linked(row.credential_count, "credentials_credential", row.name)
+
+    def extra_urls(self) -> list[Any]:
+        """What the input for tags asks."""
+        return [("suggest/", self.suggest_view, "suggest")]
+
+    def suggest_view(self, request: HttpRequest) -> JsonResponse:
+        """Tags that contain what was typed, for people who may see tags, devices or credentials."""
+        may = request.user.has_perm
+        if not any(map(may, ("taggit.view_tag", "devices.view_device", "credentials.view_credential"))):
+            raise PermissionDenied
+        names = Tag.objects.filter(name__icontains=request.GET.get("q", "").strip()[:100]).order_by("name")
+        return JsonResponse({"tags": list(names.values_list("name", flat=True)[:_SUGGESTIONS])})
+
+
+def _linked(count: int | None, model: str, tag: str) -> SafeString:
+    if not count:
+        return cells.number(0)
+    from urllib.parse import urlencode
+
+    url = f"{reverse(f'admin:{model}_changelist')}?{urlencode({'tag': tag})}"
+    return format_html('<a class="nr-link" href="{}">{}</a>', url, cells.number(count))
+
+
+class TokenForm(forms.ModelForm):  # type: ignore[type-arg]
+    """A new token: for whom, what for, until when."""
+
+    class Meta:
+        model = ApiToken
+        fields = ("user", "name", "expires_at")
+
+
+@admin.register(ApiToken)
+class TokenPanel(Panel):
+    """Tokens that let programs act as people; each is shown once."""
+
+    form = TokenForm
+    list_display = ("hint_", "name", "of_user", "created", "used", "expires")
+    list_display_links = None
+    list_select_related = ("user",)
+    search_fields = ("name", "user__username", "hint")
+    search_help_text = "Purpose, user"
+    delete_text = "Programs that use it are refused from now on."
+    empty_title = "No API tokens"
+    empty_text = "A token lets a program use the API as one of the users. It is shown once, when it is made."
+    empty_links: ClassVar[tuple[tuple[str, str], ...]] = (("Add API token", "netraven_site_apitoken_add"),)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[ApiToken]:
+        """People see their own; administrators see all."""
+        found: QuerySet[ApiToken] = super().get_queryset(request)
+        return found if request.user.is_superuser else found.filter(user=request.user)  # type: ignore[misc]
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """A token is never changed, only taken away."""
+        return False
+
+    def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        """Nobody makes a token for somebody else but an administrator."""
+        if db_field.name == "user":
+            users = User.objects.filter(is_active=True)
+            kwargs["queryset"] = users if request.user.is_superuser else users.filter(pk=request.user.pk or 0)
+            kwargs["initial"] = request.user.pk
+        return super().formfield_for_foreignkey(db_field, request, **kwargs)
+
+    def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        """One button: the token is shown next."""
+        context |= {"show_save_and_add_another": False, "show_save_and_continue": False}
+        return super().render_change_form(request, context, *args, **kwargs)
+
+    def save_model(self, request: HttpRequest, obj: ApiToken, form: Any, change: bool) -> None:
+        """Issue it; the text goes to the next page and is kept nowhere."""
+        row, text = ApiToken.issue(obj.user, obj.name, obj.expires_at)
+        obj.pk, obj.hint, obj.digest, obj.created_at = row.pk, row.hint, row.digest, row.created_at
+        request.issued_token = text  # type: ignore[attr-defined]
+
+    def response_add(self, request: HttpRequest, obj: Any, post_url_continue: str | None = None) -> HttpResponse:
+        """The one page that shows the token."""
+        text = request.issued_token  # type: ignore[attr-defined]
+        page = self.render(request, "netraven/token.html", "New API token", {"token": text, "row": obj})
+        page["Cache-Control"] = "no-store"
+        return page
+
+    @admin.display(description="Begins with", ordering="hint")
+    def hint_(self, row: ApiToken) -> SafeString:
+        """Enough to tell tokens apart."""
+        return cells.code(f"{row.hint}…")
+
+    @admin.display(description="User", ordering="user__username")
+    def of_user(self, row: ApiToken) -> SafeString:
+        """Whom it acts as."""
+        return cells.code(row.user.get_username())
+
+    @admin.display(description="Created", ordering="created_at")
+    def created(self, row: ApiToken) -> SafeString:
+        """Relative to now."""
+        return cells.ago(row.created_at)
+
+    @admin.display(description="Last used", ordering="last_used_at")
+    def used(self, row: ApiToken) -> SafeString:
+        """Relative to now."""
+        return cells.ago(row.last_used_at)
+
+    @admin.display(description="Expires", ordering="expires_at")
+    def expires(self, row: ApiToken) -> SafeString:
+        """Relative to now; an expired one says so."""
+        if row.is_valid:
+            return cells.ago(row.expires_at)
+        return format_html('<span class="nr-off">expired</span> {}', cells.ago(row.expires_at))
+
+
+class FailedTaskPanel(ReadOnlyPanel):
+    """Tasks of the queue that ended in an error of ours.
+
+    Their arguments and results are unsigned pickles, which are never read: a forged one would run code.
+    """
+
+    list_display = ("task", "function", "begun", "ended")
+    list_display_links = None
+    search_fields = ("name", "func")
+    search_help_text = "Task, function"
+    ordering = ("-stopped",)
+    empty_title = "No failed tasks"
+    empty_text = "A task of the queue that fails for a fault of NetRaven's own is listed here."
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Failure]:
+        """The plain columns alone."""
+        return super().get_queryset(request).only("id", "name", "func", "started", "stopped", "success")
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Nobody; nor is one shown on its own, since that would read it."""
+        return False
+
+    @admin.display(description="Task", ordering="name")
+    def task(self, row: Any) -> SafeString:
+        """Its name in the queue."""
+        return cells.code(row.name)
+
+    @admin.display(description="Function", ordering="func")
+    def function(self, row: Any) -> SafeString:
+        """What was called."""
+        return cells.code(row.func)
+
+    @admin.display(description="Begun", ordering="started")
+    def begun(self, row: Any) -> SafeString:
+        """Relative to now."""
+        return cells.ago(row.started)
+
+    @admin.display(description="Ended", ordering="stopped")
+    def ended(self, row: Any) -> SafeString:
+        """Relative to now."""
+        return cells.ago(row.stopped)

@@ -1,0 +1,190 @@
+import hashlib
+import hmac
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from devices.configs import redact
+from devices.configs.redact import find_secrets
+from tests.devices import dumps
+
+KEY = "-----BEGIN RSA PRIVATE KEY-----\nMIIEow\nIBAAKC\n-----END RSA PRIVATE KEY-----\n"
+
+
+def fingerprint(secret: str) -> str:
+    return hmac.new(b"key", secret.encode(), hashlib.sha256).hexdigest()[:8]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "no service password-encryption",
+        "service password-encryption",
+        "password encryption aes",
+        "no password strength-check",
+        "password-policy minimum-length 8",
+        "security passwords min-length 10",
+        "aaa authentication login default group tacacs+ local",
+        "aaa authentication enable default enable",
+        "key chain BACKBONE",
+        "ntp server 10.0.0.1 key 5",
+        "ntp trusted-key 5",
+        "ip community-list standard CUST permit 65000:100",
+        "ip community-list expanded E deny 65000:.*",
+        " set community 65000:1 additive",
+        " neighbor 10.0.0.1 send-community both",
+        " description the password is at the desk, key 7 abc",
+        " ip ospf authentication message-digest",
+        " authentication pre-share",
+        "crypto key generate rsa modulus 2048",
+        "snmp-server host 10.0.0.1 version 3 priv nms",
+        "snmp-server enable traps snmp authentication linkdown",
+        "snmp-server group G v3 priv read V",
+        "ip route 10.1.2.0 255.255.255.0 10.9.9.9",
+        "username ops nopassword",
+        "mka pre-shared-key key-chain MACSEC",
+        "enable password *****",
+        "tunnel key 123",
+        "hostname secret-lab",
+        "interface Tunnel0",
+        "logging host 10.0.0.1 transport udp port 514",
+        "ip ssh server algorithm mac hmac-sha2-256",
+        "radius-server timeout 5",
+        "tacacs-server directed-request",
+        "ip tacacs source-interface Loopback0",
+    ],
+)
+def test_a_line_without_a_secret_stays_as_it_is(line: str) -> None:
+    assert redact(line, "cisco_ios") == line
+
+
+@pytest.mark.parametrize(
+    ("line", "platform", "expected"),
+    [
+        ("aaa group server radius R\n server-private 1.2.3.4 key 7 0822", "cisco_ios", "<secret>"),
+        ("radius server A\n key plainword", "cisco_ios", "radius server A\n key <secret>"),
+        ("key chain K\n key 1", "cisco_ios", "key chain K\n key 1"),
+        ("enrollment url http://user:pa55@10.0.0.1/", "cisco_ios", "enrollment url http://user:<secret>@10.0.0.1/"),
+        (" description $1$abcd$efghijkl", "cisco_ios", " description <secret>"),
+        ('{"password": "abc", "name": "x"}', "nokia_srl", '{"password": "<secret>", "name": "x"}'),
+        ("<password>abc</password>", "generic", "<password><secret></password>"),
+        ("rocommunity readme 10.0.0.0/8", "linux", "rocommunity <secret> 10.0.0.0/8"),
+        ('set snmp community "pub lic" authorization read-only', "juniper_junos", "<secret>"),
+        ("snmp-agent community read simple abcd1234", "huawei", "snmp-agent community read simple <secret>"),
+    ],
+)
+def test_a_secret_is_found_where_it_stands(line: str, platform: str, expected: str) -> None:
+    assert expected in redact(line, platform)
+
+
+@pytest.mark.parametrize("platform", ["cisco_ios", "juniper_junos", "linux", "generic"])
+def test_a_private_key_becomes_one_placeholder(platform: str) -> None:
+    assert (
+        redact(f"a\n{KEY}b", platform)
+        == "a\n-----BEGIN RSA PRIVATE KEY-----\n<secret>\n-----END RSA PRIVATE KEY-----\nb"
+    )
+
+
+def test_a_private_key_that_is_cut_off_does_not_leak() -> None:
+    assert "IBAAKC" not in redact(KEY[:50] + "\n", "linux")
+
+
+def test_a_certificate_stays() -> None:
+    text = "-----BEGIN CERTIFICATE-----\nMIID\n-----END CERTIFICATE-----\n"
+    assert redact(text, "linux") == text
+
+
+def test_prose_in_a_banner_stays() -> None:
+    text = "banner motd ^C\nType your password now\nsecret santa is here\n^C\nenable secret 5 abc\n"
+    assert redact(text, "cisco_ios") == text.replace("5 abc", "5 <secret>")
+
+
+def test_prose_in_a_comment_stays_and_an_assignment_in_one_does_not() -> None:
+    assert redact("# the password is changed by hand", "linux") == "# the password is changed by hand"
+    assert redact("#password=abc", "linux") == "#password=<secret>"
+
+
+def test_the_fingerprint_shows_whether_a_secret_changed() -> None:
+    first = redact("enable secret 5 aaa", "cisco_ios", fingerprint)
+    assert first == f"enable secret 5 <secret:{fingerprint('aaa')}>"
+    assert first == redact("enable secret 5 aaa", "cisco_ios", fingerprint)
+    assert first != redact("enable secret 5 bbb", "cisco_ios", fingerprint)
+
+
+def test_a_secret_that_is_encrypted_anew_gets_no_fingerprint() -> None:
+    assert redact(" set passwd ENC abcdefgh1234", "fortinet", fingerprint) == " set passwd ENC <secret>"
+
+
+@pytest.mark.parametrize("name", dumps.PLATFORMS)
+def test_redacting_with_and_without_fingerprints_is_stable(name: str) -> None:
+    once = redact(dumps.dump(name), name, fingerprint)
+    assert redact(once, name, fingerprint) == once
+    assert redact(once, name) == once
+
+
+@pytest.mark.parametrize("name", dumps.PLATFORMS)
+def test_spans_are_in_order_and_do_not_overlap(name: str) -> None:
+    text = dumps.dump(name)
+    spans = find_secrets(text, name)
+    assert all(a.end <= b.start for a, b in pairwise(spans))
+    assert all(text[s.start : s.end].strip() for s in spans)
+
+
+def test_line_endings_do_not_matter() -> None:
+    assert redact("enable secret 5 abc\r\nend\r\n", "cisco_ios") == "enable secret 5 <secret>\r\nend\r\n"
+
+
+def test_letters_that_grow_in_lower_case_do_not_shift_the_secret() -> None:
+    assert redact("İİİ\nenable secret 5 abc", "cisco_ios") == "İİİ\nenable secret 5 <secret>"
+
+
+def test_a_secret_far_along_a_long_line_is_found_whole() -> None:
+    secret = "x" * 3000
+    text = "set a " + "b" * 1500 + f" password {secret} end"
+    assert redact(text, "vyos") == "set a " + "b" * 1500 + " password <secret> end"
+
+
+WORDS = st.sampled_from(
+    [
+        "password",
+        "secret",
+        "key",
+        "7",
+        "5",
+        "snmp-server",
+        "community",
+        "host",
+        "10.0.0.1",
+        "version",
+        "2c",
+        "md5",
+        "auth",
+        "priv",
+        "<secret>",
+        "abc",
+        "user",
+        "=",
+        ";",
+        "<secret:ab12>",
+        "{",
+        "}",
+        "description",
+        "ENC",
+        "x1Y2z3W4v5",
+        '"a b"',
+        "\n",
+        "\n ",
+    ]
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(WORDS, max_size=25),
+    st.sampled_from(["cisco_ios", "juniper_junos", "fortinet", "mikrotik_routeros", "nokia_sros", "huawei"]),
+)
+def test_redacting_any_words_twice_changes_nothing(words: list[str], platform: str) -> None:
+    once = redact(" ".join(words), platform)
+    assert redact(once, platform) == once
