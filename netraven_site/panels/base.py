@@ -194,20 +194,24 @@ class Panel(_ModelAdmin):
         rows: list[dict[str, Any]] | None = None,
         danger: bool = False,
     ) -> HttpResponse | None:
-        """The page that names what an action touches; None once the person has confirmed (and `form` is valid)."""
+        """The page that names what an action touches; None once the person has confirmed (and `form` is valid).
+
+        `{}` in `button` stands for the number of rows with their noun.
+        """
         if CONFIRMED in request.POST and (form is None or form.is_valid()):
             return None
         count = chosen.count()
+        named = counted(count, str(self.opts.verbose_name), str(self.opts.verbose_name_plural))
         return self.render(
             request,
             "netraven/confirm.html",
             title,
             {
-                "counted": counted(count, str(self.opts.verbose_name), str(self.opts.verbose_name_plural)),
+                "counted": named,
                 "names": [str(each) for each in chosen[:_NAMED]],
                 "more": max(0, count - _NAMED),
                 "rows": rows,
-                "button": button,
+                "button": button.format(named),
                 "text": text,
                 "form": form,
                 "danger": danger,
@@ -233,7 +237,7 @@ class Panel(_ModelAdmin):
     @admin.action(description="Delete", permissions=["delete"])
     def delete_chosen(self, request: HttpRequest, chosen: QuerySet[Any]) -> HttpResponse:
         """Take rows away, all or none, once the person has seen how many."""
-        asked = self.ask(request, chosen, title="Delete", button="Delete", text=self.delete_text, danger=True)
+        asked = self.ask(request, chosen, title="Delete", button="Delete {}", text=self.delete_text, danger=True)
         if asked:
             return asked
         count = chosen.count()
@@ -250,7 +254,7 @@ class Panel(_ModelAdmin):
         if not self.has_delete_permission(request, found):
             raise PermissionDenied
         chosen = self.get_queryset(request).filter(pk=found.pk)
-        asked = self.ask(request, chosen, title="Delete", button="Delete", text=self.delete_text, danger=True)
+        asked = self.ask(request, chosen, title="Delete", button="Delete {}", text=self.delete_text, danger=True)
         if asked:
             return asked
         name = str(found)

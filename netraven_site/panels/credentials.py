@@ -249,7 +249,7 @@ class CredentialPanel(HistoryPanel, ServicePanel):
     def enable(self, request: HttpRequest, chosen: QuerySet[Credential]) -> HttpResponse:
         """They are candidates again."""
         asked = self.ask(
-            request, chosen, title="Enable", button="Enable", text="They are tried on matching devices again."
+            request, chosen, title="Enable", button="Enable {}", text="They are tried on matching devices again."
         )
         return asked or self._set_enabled(request, chosen, True)
 
@@ -260,7 +260,7 @@ class CredentialPanel(HistoryPanel, ServicePanel):
             request,
             chosen,
             title="Disable",
-            button="Disable",
+            button="Disable {}",
             text="They are no longer tried anywhere. Devices that only they open will fail.",
         )
         return asked or self._set_enabled(request, chosen, False)

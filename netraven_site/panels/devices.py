@@ -235,15 +235,11 @@ class DevicePanel(HistoryPanel, ServicePanel):
             raise PermissionDenied
         kind = request.POST.get("kind", "")
         name = request.POST.get("credential")
+        user: Any = request.user
+        parameters = {"credential": name} if name else None
         return starting.start(
             request,
-            lambda: start_adhoc(
-                kind,
-                devices=[device],
-                parameters={"credential": name} if name else None,
-                trigger=Trigger.PERSON,
-                user=request.user,  # type: ignore[arg-type]
-            ),
+            lambda: start_adhoc(kind, devices=[device], parameters=parameters, trigger=Trigger.PERSON, user=user),
             self.page_url(device.pk),
         )
 
@@ -255,37 +251,36 @@ class DevicePanel(HistoryPanel, ServicePanel):
     @admin.action(description="Back up now", permissions=["run"])
     def back_up(self, request: HttpRequest, chosen: QuerySet[Device]) -> HttpResponse:
         """Fetch and keep the configurations."""
-        asked = self.ask(
-            request,
-            chosen,
-            title="Back up now",
-            button="Back up",
-            text="NetRaven logs in to each enabled device and keeps its configuration when it changed.",
-        )
-        return asked or self._start("backup", request, chosen)
+        text = "NetRaven logs in to each device and keeps its configuration when it changed."
+        return self._start(request, chosen, "backup", "Back up now", "Back up {}", text)
 
     @admin.action(description="Test credentials", permissions=["run"])
     def test_logins(self, request: HttpRequest, chosen: QuerySet[Device]) -> HttpResponse:
         """Log in and leave again."""
-        asked = self.ask(
-            request,
-            chosen,
-            title="Test credentials",
-            button="Test",
-            text="NetRaven logs in to each enabled device with its candidates in order, stops at the first that "
-            "works, and leaves again.",
+        text = (
+            "NetRaven logs in to each device with its candidates in order, stops at the first that works, and "
+            "leaves again."
         )
-        return asked or self._start("credential_test", request, chosen)
+        return self._start(request, chosen, "credential_test", "Test credentials", "Test logins on {}", text)
 
-    def _start(self, kind: str, request: HttpRequest, chosen: QuerySet[Device]) -> HttpResponse:
-        devices = list(chosen.only("pk"))
-        if not devices:
+    def _start(
+        self, request: HttpRequest, chosen: QuerySet[Device], kind: str, title: str, button: str, text: str
+    ) -> HttpResponse:
+        enabled = chosen.filter(enabled=True)
+        left_out = chosen.filter(enabled=False).count()
+        if not enabled.exists():
             # Without any device a run would mean all of them.
-            messages.warning(request, "No device was selected.")
+            messages.warning(request, "None of the selected devices is enabled, so there is nothing to do.")
             return self.back(request)
+        if left_out:
+            text += f" {cells.counted(left_out, 'disabled device')} of the selection will be left alone."
+        if asked := self.ask(request, enabled, title=title, button=button, text=text):
+            return asked
+        devices = list(enabled.only("pk"))
+        user: Any = request.user
         return starting.start(
             request,
-            lambda: start_adhoc(kind, devices=devices, trigger=Trigger.PERSON, user=request.user),  # type: ignore[arg-type]
+            lambda: start_adhoc(kind, devices=devices, trigger=Trigger.PERSON, user=user),
             self.list_url(),
         )
 
@@ -293,7 +288,7 @@ class DevicePanel(HistoryPanel, ServicePanel):
     def add_tags(self, request: HttpRequest, chosen: QuerySet[Device]) -> HttpResponse:
         """Some tags for many devices; nothing is taken away."""
         form = AddTags(request.POST if CONFIRMED in request.POST else None)
-        if asked := self.ask(request, chosen, title="Add tags", button="Add tags", form=form):
+        if asked := self.ask(request, chosen, title="Add tags", button="Add tags to {}", form=form):
             return asked
         new = form.cleaned_data["tags"]
         return self._each(
@@ -306,13 +301,13 @@ class DevicePanel(HistoryPanel, ServicePanel):
     @admin.action(description="Enable", permissions=["change"])
     def enable(self, request: HttpRequest, chosen: QuerySet[Device]) -> HttpResponse:
         """Jobs take them again."""
-        asked = self.ask(request, chosen, title="Enable", button="Enable", text="Jobs take them again.")
+        asked = self.ask(request, chosen, title="Enable", button="Enable {}", text="Jobs take them again.")
         return asked or self._each(request, chosen, lambda each: save_device(each, enabled=True), "are enabled")
 
     @admin.action(description="Disable", permissions=["change"])
     def disable(self, request: HttpRequest, chosen: QuerySet[Device]) -> HttpResponse:
         """Every job leaves them alone."""
-        asked = self.ask(request, chosen, title="Disable", button="Disable", text="Every job leaves them alone.")
+        asked = self.ask(request, chosen, title="Disable", button="Disable {}", text="Every job leaves them alone.")
         return asked or self._each(request, chosen, lambda each: save_device(each, enabled=False), "are disabled")
 
     def _each(self, request: HttpRequest, chosen: QuerySet[Device], change: Any, done: str) -> HttpResponse:
