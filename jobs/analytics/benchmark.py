@@ -145,7 +145,8 @@ def fill(attempts: int, devices: int) -> None:
 
     chance = random.Random(20261123)
     fleet = _fleet(devices, chance)
-    nights = max(1, attempts // devices)
+    # In the course of time the devices grow from two thirds to all of them.
+    nights = max(1, round(attempts / devices * 1.17))
     now = timezone.now().replace(microsecond=0)
     names = ", ".join(connection.ops.quote_name(name) for name in _COLUMNS)
     marks = ", ".join(["%s"] * len(_COLUMNS))

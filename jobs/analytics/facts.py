@@ -6,9 +6,10 @@ Only what stands now counts: enabled credentials in their current version, enabl
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from itertools import chain
 from typing import NamedTuple
 
 from django.db.models import Case, F, IntegerField, Q, Value, When
@@ -64,7 +65,7 @@ class Orders:
     ) -> list[Candidate]:
         """In the order of trying, where `preferred` worked last and the `rejected` are remembered."""
         # Tags that no credential has make no difference, so they make no further answer either.
-        kin = Kin(kin.tags & self._links.keys(), kin.telnet)
+        kin = Kin(frozenset(kin.tags & self._links.keys()), kin.telnet)
         key = (kin, preferred, rejected)
         found = self._known.get(key)
         if found is None:
@@ -82,11 +83,8 @@ class Orders:
             if tag is None:
                 credentials[credential] = replace(credentials[credential], priority=number)
         links = [
-            replace(link, priority=changes[link.credential, link.tag])
-            if (link.credential, link.tag) in changes
-            else link
-            for each in self._links.values()
-            for link in each
+            replace(link, priority=changes[slot]) if (slot := (link.credential, link.tag)) in changes else link
+            for link in self.links()
         ]
         return Orders(credentials, links)
 
@@ -94,12 +92,9 @@ class Orders:
         """The tags that a credential shares with such devices."""
         return [link for tag in kin.tags for link in self._links.get(tag, ()) if link.credential == credential]
 
-    def slots(self) -> dict[Slot, int]:
-        """Every number that is set."""
-        found: dict[Slot, int] = {(key, None): each.priority for key, each in self.credentials.items()}
-        for links in self._links.values():
-            found |= {(link.credential, link.tag): link.priority for link in links if link.priority is not None}
-        return found
+    def links(self) -> Iterator[Link]:
+        """Every tag on every credential."""
+        return chain.from_iterable(self._links.values())
 
 
 @dataclass

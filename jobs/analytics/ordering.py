@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
+from credentials.store import Candidate
 from jobs.analytics.facts import Facts, Kin, Orders, Slot
 from jobs.analytics.replay import Course, Ledger, Walk, walk
 
@@ -17,8 +17,9 @@ LEAST_SAVED = 3
 
 _MOST_CHANGES = 6
 _MOST_CLASHES = 8
+_MOST_KINS = 3
 # Beyond what the forms take.
-_LIMIT = 1_000_000
+_FURTHEST = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class Ordering:
     recorded: int
     failed_now: int
     failed_then: int
-    clashes: tuple[Clash, ...]
+    avoided: tuple[Clash, ...]
     state: str
     """What was replayed under: priorities, tags and versions of all credentials, as a digest."""
 
@@ -71,7 +72,10 @@ class Ordering:
 def state_of(orders: Orders) -> str:
     """A digest of everything that decides the order of credentials."""
     rows = [
-        sorted((each.id, each.version, each.priority, each.is_fallback, each.allow_telnet) for each in orders.credentials.values()),
+        sorted(
+            (each.id, each.version, each.priority, each.is_fallback, each.allow_telnet)
+            for each in orders.credentials.values()
+        ),
         sorted((link.credential, link.tag, link.priority is None, link.priority or 0) for link in orders.links()),
     ]
     return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
@@ -90,77 +94,169 @@ def best_ordering(facts: Facts, ledger: Ledger) -> Ordering:
         recorded=ledger.recorded,
         failed_now=search.failed_now,
         failed_then=search.failed_then,
-        clashes=tuple(search.clashes()),
+        avoided=tuple(search.avoided()),
         state=state_of(facts.orders),
     )
 
 
-class _Effect(NamedTuple):
-    slot: Slot
-    number: int
+class _Replayed:
+    """A course with the number of devices that had it, and how it goes now and under the order reached so far."""
+
+    def __init__(self, course: Course, count: int, orders: Orders) -> None:
+        self.course = course
+        self.count = count
+        self.now = walk(course, orders)
+        self.reached = self.cost(self.now)
+
+    def under(self, orders: Orders) -> Walk:
+        """How it would go under other orders."""
+        return walk(self.course, orders, self.now)
+
+    def cost(self, went: Walk) -> int:
+        """Failed logins."""
+        return self.count * sum(len(failed) for failed in went.failed if failed is not None)
 
 
-@dataclass
 class _Search:
-    orders: Orders
-    ledger: Ledger
-    changes: dict[Slot, int] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self.now: dict[Course, Walk] = {course: walk(course, self.orders) for course in self.ledger.courses}
-        self.undecided = sum(
-            count * went.failed.count(None) for course, count in self.ledger.courses.items() for went in [self.now[course]]
-        )
-        self.cost = {course: self._cost(course, went) for course, went in self.now.items()}
-        self.failed_now = self.failed_then = sum(self.cost.values())
-        # Only courses with a failure can gain; the others can only lose, and are asked last.
-        self.by_cost = sorted(self.ledger.courses, key=lambda course: -self.cost[course])
-
-    def _cost(self, course: Course, went: Walk) -> int:
-        return self.ledger.courses[course] * sum(len(failed) for failed in went.failed if failed is not None)
+    def __init__(self, orders: Orders, ledger: Ledger) -> None:
+        self.orders = orders
+        self.changes: dict[Slot, int] = {}
+        self.replayed = [_Replayed(course, count, orders) for course, count in ledger.courses.items()]
+        self.undecided = sum(each.count * each.now.failed.count(None) for each in self.replayed)
+        self.failed_now = self.failed_then = sum(each.reached for each in self.replayed)
+        self._clashes_now = _clashes(self.replayed, orders)
+        self._touching: dict[int, list[_Replayed]] = defaultdict(list)
+        for each in self.replayed:
+            for candidate in orders.candidates(each.course.kin):
+                self._touching[candidate.credential].append(each)
 
     def run(self) -> None:
         """Take the best move again and again, then drop what turns out not to be needed."""
         while len(self.changes) < _MOST_CHANGES and self.failed_then:
-            tried = [(self._failed(self.changes | move), move) for move in self._moves()]
-            better = [(failed, move) for failed, move in tried if failed is not None]
-            if not better:
+            best: tuple[int, tuple[int, ...], dict[Slot, int]] | None = None
+            for move in self._moves():
+                failed = self._failed(move, best[0] if best else self.failed_then - LEAST_SAVED)
+                if failed is not None and (best is None or (failed, _effort(move)) < best[:2]):
+                    best = (failed, _effort(move), move)
+            if best is None:
                 break
-            failed, move = min(better, key=lambda each: (each[0], _effort(each[1])))
-            self._take(self.changes | move, failed)
+            self._take(self.changes | best[2])
         for slot in list(self.changes):
             fewer = {key: number for key, number in self.changes.items() if key != slot}
-            failed = self._total(fewer)
-            if failed <= self.failed_then:
-                self._take(fewer, failed)
+            orders = self.orders.with_priorities(fewer)
+            if sum(each.cost(each.under(orders)) for each in self.replayed) <= self.failed_then:
+                self._take(fewer)
 
-    def _take(self, changes: dict[Slot, int], failed: int) -> None:
-        self.changes, self.failed_then = changes, failed
-
-    def _total(self, changes: Mapping[Slot, int]) -> int:
+    def _take(self, changes: dict[Slot, int]) -> None:
+        self.changes = changes
         orders = self.orders.with_priorities(changes)
-        return sum(self._cost(course, walk(course, orders, self.now[course])) for course in self.by_cost)
+        for each in self.replayed:
+            each.reached = each.cost(each.under(orders))
+        self.failed_then = sum(each.reached for each in self.replayed)
 
-    def _failed(self, changes: Mapping[Slot, int]) -> int | None:
-        """Failed logins under these changes; None as soon as it cannot be enough of an improvement."""
-        orders = self.orders.with_priorities(changes)
-        total, left = 0, self.failed_now
-        for course in self.by_cost:
-            left -= self.cost[course]
-            total += self._cost(course, walk(course, orders, self.now[course]))
-            if total > self.failed_then - LEAST_SAVED:
+    def _failed(self, move: dict[Slot, int], most: int) -> int | None:
+        """Failed logins after a further move; None as soon as they are more than `most`."""
+        orders = self.orders.with_priorities(self.changes | move)
+        touched = {id(each): each for credential, _ in move for each in self._touching[credential]}
+        total = self.failed_then - sum(each.reached for each in touched.values())
+        for each in touched.values():
+            total += each.cost(each.under(orders))
+            if total > most:
                 return None
         return total
 
-    # --- what may be tried ------------------------------------------------------------------------
-    def _clashing(self) -> Counter[tuple[int, int, Kin]]:
-        """Who fails before whom on devices of which kin, in device visits, under the order reached so far."""
+    def _moves(self) -> list[dict[Slot, int]]:
+        """Numbers that would take a credential that opens before one that fails, where they clash most."""
         orders = self.orders.with_priorities(self.changes)
-        found: Counter[tuple[int, int, Kin]] = Counter()
-        for course, count in self.ledger.courses.items():
-            went = walk(course, orders, self.now[course])
-            for failed, opened in zip(went.failed, went.opened, strict=True):
-                if failed and opened is not None:
-                    for each in failed:
-                        found[each, opened, course.kin] += count
-        return found
+        weights: Counter[tuple[int, int]] = Counter()
+        where: dict[tuple[int, int], Counter[Kin]] = defaultdict(Counter)
+        for (failing, opening, kin), count in _clashes(self.replayed, orders).items():
+            weights[failing, opening] += count
+            where[failing, opening][kin] += count
+        found: dict[tuple[tuple[Slot, int], ...], dict[Slot, int]] = {}
+        for pair, _ in weights.most_common(_MOST_CLASHES):
+            for kin, _ in where[pair].most_common(_MOST_KINS):
+                for move in _moves_for(orders, kin, *pair):
+                    if all(abs(number) <= _FURTHEST for number in move.values()):
+                        found[tuple(sorted(move.items(), key=str))] = move
+        return list(found.values())
+
+    def described(self) -> Iterator[Change]:
+        """The changes with their names and the numbers of before."""
+        own = {(key, None): each.priority for key, each in self.orders.credentials.items()}
+        links = {(link.credential, link.tag): link for link in self.orders.links()}
+        for slot, number in sorted(self.changes.items(), key=lambda each: (each[1], str(each[0]))):
+            credential, tag = slot
+            link = links.get((credential, tag)) if tag is not None else None
+            before = link.priority if link else own[credential, None]
+            yield Change(
+                credential,
+                self.orders.credentials[credential].name,
+                tag,
+                link.tag_name if link else "",
+                before,
+                number,
+            )
+
+    def avoided(self) -> Iterator[Clash]:
+        """What fails before what under the present order, and not under the new one."""
+        after: Counter[tuple[int, int]] = Counter()
+        for (failing, opening, _), count in self._clashes_now.items():
+            after[failing, opening] += count
+        if self.changes:
+            for (failing, opening, _), count in _clashes(
+                self.replayed, self.orders.with_priorities(self.changes)
+            ).items():
+                after[failing, opening] -= count
+        name = {key: each.name for key, each in self.orders.credentials.items()}
+        for (failing, opening), count in after.most_common():
+            if count > 0:
+                yield Clash(name[failing], name[opening], count)
+
+
+def _clashes(replayed: Iterable[_Replayed], orders: Orders) -> Counter[tuple[int, int, Kin]]:
+    """Which credential fails before which one opens, on devices of which kin, in visits.
+
+    One that had worked there last and fails now is tried first under any order, so it is left out.
+    """
+    found: Counter[tuple[int, int, Kin]] = Counter()
+    for each in replayed:
+        went = each.under(orders)
+        for failed, opened, preferred in zip(went.failed, went.opened, went.preferred, strict=True):
+            if failed and opened is not None and not orders.credentials[opened].is_fallback:
+                for failing in failed:
+                    if failing != preferred:
+                        found[failing, opened, each.course.kin] += each.count
+    return found
+
+
+def _moves_for(orders: Orders, kin: Kin, failing: int, opening: int) -> Iterator[dict[Slot, int]]:
+    """Ways to have `opening` tried before `failing` on devices of this kin."""
+    standing = {each.credential: each for each in orders.candidates(kin)}
+    if failing not in standing or opening not in standing:
+        return
+    first, later = standing[failing].priority, standing[opening].priority
+    first_slot, later_slot = (_slot(orders, kin, standing[key]) for key in (failing, opening))
+    yield {later_slot: first - 1}
+    yield {first_slot: later + 1}
+    if first != later:
+        yield {first_slot: later, later_slot: first}
+    for link in orders.shared(kin, opening):
+        yield {(opening, link.tag): first - 1}
+    for link in orders.shared(kin, failing):
+        yield {(failing, link.tag): later + 1}
+
+
+def _slot(orders: Orders, kin: Kin, candidate: Candidate) -> Slot:
+    """Where the number that a candidate stands at is set."""
+    for link in orders.shared(kin, candidate.credential):
+        if candidate.priority_from == f"tag {link.tag_name}":
+            return candidate.credential, link.tag
+    return candidate.credential, None
+
+
+def _effort(move: Mapping[Slot, int]) -> tuple[int, ...]:
+    """Of two moves that save as much, the one with fewer numbers, fewer of tags, none below zero, older credentials."""
+    tags = sum(tag is not None for _, tag in move)
+    below = sum(number < 0 for number in move.values())
+    return (len(move), tags, below, *sorted(number for slot in move for number in (slot[0], slot[1] or 0)))

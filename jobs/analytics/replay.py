@@ -45,10 +45,11 @@ class Course(NamedTuple):
 
 
 class Walk(NamedTuple):
-    """How a course goes under an order: the credentials that fail before one opens, by visit; None: unknown."""
+    """How a course goes under an order, by visit: what fails (None: unknown), what opens, what had worked last."""
 
     failed: tuple[tuple[int, ...] | None, ...]
     opened: tuple[int | None, ...]
+    preferred: tuple[int | None, ...]
 
 
 @dataclass
@@ -166,7 +167,9 @@ def walk(course: Course, orders: Orders, undecided: Walk | None = None) -> Walk:
     remembered: set[int] = set()
     failed: list[tuple[int, ...] | None] = []
     opened: list[int | None] = []
+    before: list[int | None] = []
     for number, visit in enumerate(course.visits):
+        before.append(preferred)
         tried = dict(visit.tried)
         # What was sent was not remembered any more: somebody had released it.
         remembered -= tried.keys()
@@ -184,7 +187,7 @@ def walk(course: Course, orders: Orders, undecided: Walk | None = None) -> Walk:
         if end is not None:
             preferred = end
             remembered.discard(end)
-    return Walk(tuple(failed), tuple(opened))
+    return Walk(tuple(failed), tuple(opened), tuple(before))
 
 
 def _visit(

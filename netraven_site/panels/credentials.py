@@ -13,7 +13,7 @@ from django.utils.decorators import method_decorator
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.views.decorators.debug import sensitive_post_parameters
-from unfold.widgets import UnfoldAdminTextInputWidget
+from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminTextInputWidget
 
 from credentials.choices import SCOPE_MEANING, AccountScope
 from credentials.models import SECRET_FIELDS, Credential
@@ -54,7 +54,10 @@ class CredentialForm(ServiceForm):
     private_key = forms.CharField(required=False, strip=False, label=_LABELS["private_key"], widget=SecretText)
     passphrase = forms.CharField(required=False, strip=False, label=_LABELS["passphrase"], widget=SecretInput)
     clear = forms.MultipleChoiceField(
-        required=False, label="Take away", widget=forms.CheckboxSelectMultiple, help_text="Secrets to be forgotten."
+        required=False,
+        label="Take away",
+        widget=UnfoldAdminCheckboxSelectMultipleWidget,
+        help_text="Secrets to be forgotten.",
     )
 
     class Meta:

@@ -40,6 +40,9 @@ ERROR_LINES = [
     "Access denied",
     "% Error: Unrecognized command.",
     "%Error 20203: Unrecognized command",
+    "expected end of command (line 1 column 9)",
+    "Unable to connect to server control socket (/run/bird/bird.ctl): Permission denied",
+    "Exiting: failed to connect to any daemons.",
 ]
 
 

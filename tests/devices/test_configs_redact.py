@@ -146,38 +146,9 @@ def test_a_secret_far_along_a_long_line_is_found_whole() -> None:
     assert redact(text, "vyos") == "set a " + "b" * 1500 + " password <secret> end"
 
 
-WORDS = st.sampled_from(
-    [
-        "password",
-        "secret",
-        "key",
-        "7",
-        "5",
-        "snmp-server",
-        "community",
-        "host",
-        "10.0.0.1",
-        "version",
-        "2c",
-        "md5",
-        "auth",
-        "priv",
-        "<secret>",
-        "abc",
-        "user",
-        "=",
-        ";",
-        "<secret:ab12>",
-        "{",
-        "}",
-        "description",
-        "ENC",
-        "x1Y2z3W4v5",
-        '"a b"',
-        "\n",
-        "\n ",
-    ]
-)
+KEYWORDS = ["password", "secret", "key", "snmp-server", "community", "host", "version", "md5", "auth", "priv", "user"]
+VALUES = ["7", "5", "10.0.0.1", "2c", "abc", "x1Y2z3W4v5", '"a b"', "<secret>", "<secret:ab12>", "ENC", "description"]
+WORDS = st.sampled_from([*KEYWORDS, *VALUES, "=", ";", "{", "}", "\n", "\n "])
 
 
 @settings(max_examples=300, deadline=None)
