@@ -87,6 +87,9 @@ def _write(
     username_before = credential.username
     for field, value in plain.items():
         setattr(credential, field, value.strip() if field in {"name", "username"} and value else value)
+    for field in ("name", "username"):
+        if not str(getattr(credential, field)).isprintable():
+            errors[field] = ["A name has no control characters."]
     given = secrets.given()
     if problem := _check_private_key(credential, given, clear):
         errors.update(problem)

@@ -41,9 +41,7 @@ class Device(models.Model):
     host = models.CharField(
         "address", max_length=253, validators=[validate_host], help_text="IP address or name in the DNS."
     )
-    port = models.PositiveIntegerField(
-        default=22, validators=[MinValueValidator(1), MaxValueValidator(65535)]
-    )
+    port = models.PositiveIntegerField(default=22, validators=[MinValueValidator(1), MaxValueValidator(65535)])
     platform = models.CharField(max_length=60, help_text="Netmiko's device type, such as cisco_ios.")
     transport = models.CharField(max_length=10, choices=Transport, default=Transport.SSH)
     site = models.CharField(max_length=100, blank=True, db_index=True)
@@ -134,9 +132,7 @@ class HostKey(models.Model):
             models.UniqueConstraint(
                 fields=["device", "key_type"], condition=Q(state=HostKeyState.PINNED), name="one_pinned_key_a_type"
             ),
-            models.UniqueConstraint(
-                fields=["device", "key_type", "fingerprint"], name="host_key_once_per_device"
-            ),
+            models.UniqueConstraint(fields=["device", "key_type", "fingerprint"], name="host_key_once_per_device"),
         ]
         indexes = [models.Index(fields=["state"], name="host_key_state")]
 

@@ -34,7 +34,7 @@ PLAIN_FIELDS = (
 )
 
 
-class StaleDecision(Exception):  # noqa: N818 - says what is the case
+class StaleDecision(Exception):
     """The host key that a person decided on is no longer the one that waits."""
 
 

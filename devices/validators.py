@@ -29,6 +29,4 @@ def validate_host(value: str) -> None:
 def validate_name(value: str) -> None:
     """Accept a device name that can stand in a path, a URL and one line of a terminal."""
     if not _NAME.match(value):
-        raise ValidationError(
-            "A name has no slashes, control characters, or space at its ends.", code="name"
-        )
+        raise ValidationError("A name has no slashes, control characters, or space at its ends.", code="name")

@@ -172,6 +172,8 @@ class JobDeviceConnector:
         assert last is not None
         if rejected:
             last.outcome, last.advice = Outcome.REJECTED, ""
+            if self._kind.is_test and len(usable) == 1:
+                last.advice = f"The device refused {usable[0].name}. Correct its password, or its user name."
             last.detail = f"Rejected: {', '.join(rejected)}. {last.detail}"
         return last
 

@@ -104,9 +104,7 @@ def find(request: HttpRequest, term: str) -> list[SearchResult]:
 
 
 def _api_page() -> str | None:
-    for name in ("api-docs", "api:docs", "docs", "swagger-ui"):
-        try:
-            return reverse(name)
-        except NoReverseMatch:
-            continue
-    return None
+    try:
+        return reverse("api:docs")
+    except NoReverseMatch:
+        return None

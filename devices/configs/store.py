@@ -107,6 +107,12 @@ def latest(device: int, kind: str = "running") -> ConfigVersion | None:
     return versions.order_by("-number").first()
 
 
+def last_text(device: int, kind: str = "running") -> str | None:
+    """The text of the last good version, secrets as placeholders."""
+    version = latest(device, kind)
+    return version_text(version) if version else None
+
+
 def by_number(device: int, number: int, kind: str = "running") -> ConfigVersion | None:
     """The version of that number, if there is one."""
     return ConfigVersion.objects.filter(device=device, kind=kind, number=number).select_related("text").first()

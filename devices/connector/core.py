@@ -14,7 +14,7 @@ from netmiko.ssh_dispatcher import CLASS_MAPPER
 from paramiko.ssh_exception import SSHException
 
 from devices.connector.channel import ANSI, DeviceChannel
-from devices.connector.outcomes import ConnectorError, Fate, Outcome
+from devices.connector.outcomes import ConnectorError, Outcome
 from devices.connector.platforms import Platform, platform
 from devices.connector.ssh import BUSY_WORDS, HostKeyCheck, SshSession
 from devices.connector.target import Evidence, LoginSecrets, Target
@@ -128,9 +128,7 @@ class CoreDeviceConnector:
         name = f"{self.platform.driver}_telnet" if telnet else self.platform.driver
         driver = CLASS_MAPPER.get(name)
         if driver is None:
-            raise ConnectorError(
-                Outcome.PROTOCOL_ERROR, f"There is no {self.target.transport} driver for {name}."
-            )
+            raise ConnectorError(Outcome.PROTOCOL_ERROR, f"There is no {self.target.transport} driver for {name}.")
         try:
             self._conn = _attached(driver)(
                 session=self._session,
@@ -214,9 +212,7 @@ class CoreDeviceConnector:
             heard = (heard + ANSI.sub("", text).replace("\r", ""))[-4096:]
             prompts += bool(PASSWORD_PROMPT.search(heard)) and bool(text.strip())
             if prompts > 1 or (prompts and REFUSED.search(heard)):
-                raise ConnectorError(
-                    Outcome.ENABLE_REJECTED, f"The device said: {self._channel.show(heard, 120)}"
-                )
+                raise ConnectorError(Outcome.ENABLE_REJECTED, f"The device said: {self._channel.show(heard, 120)}")
 
         return watch
 
@@ -225,17 +221,17 @@ class CoreDeviceConnector:
         heard = ANSI.sub("", channel.tail).replace("\r", "")[-400:]
         said = channel.show(heard, 120)
         if channel.closed and not REFUSED.search(heard):
-            return ConnectorError(
-                Outcome.TIMEOUT, f"The device closed while the enable secret was checked. {said}"
-            )
+            return ConnectorError(Outcome.TIMEOUT, f"The device closed while the enable secret was checked. {said}")
         return ConnectorError(Outcome.ENABLE_REJECTED, f"The device did not grant it; it says: {said}")
 
     # --- commands -------------------------------------------------------------------------------
-    def send(self, command: str, *, timeout_s: float | None = None) -> str:
+    def send(self, command: str, *, timeout_s: float | None = None, confirm: bool = False) -> str:
         """Send one command and return its whole answer, without echo and prompt.
 
-        `timeout_s` is the longest silence, never above the limit of the target. Raises ConnectorError: `timeout` when nothing came,
-        `incomplete_output` when the answer broke off or was too large.
+        `confirm` sends an empty line after it and expects the prompt alone: a line of the answer that only
+        looks like the prompt is found out so. For answers that have no end mark of their own.
+        `timeout_s` is the longest silence, never above the limit of the target. Raises ConnectorError:
+        `timeout` when nothing came, `incomplete_output` when the answer broke off or was too large.
         """
         conn, channel = self._conn, self._channel
         assert conn is not None
@@ -245,6 +241,7 @@ class CoreDeviceConnector:
         channel.send_text(command + conn.RETURN)
         reader = _Answer(command, conn.base_prompt, self.platform.pager)
         last_data = time.monotonic()
+        confirmations = 5 if confirm else 0
         while True:
             chunk = channel.recv_text(reader.patience)
             now = time.monotonic()
@@ -258,7 +255,11 @@ class CoreDeviceConnector:
                     f"The device closed the session in the middle of the answer to {command[:60]!r}.",
                 )
             if reader.is_complete(now - last_data):
-                return reader.answer()
+                if confirmations == 0 or self._prompt_answers(reader):
+                    return reader.answer()
+                confirmations -= 1
+                last_data = time.monotonic()
+                continue
             if reader.at_pager():
                 channel.send_text(" ")
                 last_data = now
@@ -268,9 +269,20 @@ class CoreDeviceConnector:
                         Outcome.INCOMPLETE_OUTPUT,
                         f"The answer to {command[:60]!r} stopped: {quiet_limit:.0f} s of silence and no prompt.",
                     )
-                raise ConnectorError(
-                    Outcome.TIMEOUT, f"No answer to {command[:60]!r} within {quiet_limit:.0f} s."
-                )
+                raise ConnectorError(Outcome.TIMEOUT, f"No answer to {command[:60]!r} within {quiet_limit:.0f} s.")
+
+    def _prompt_answers(self, reader: _Answer) -> bool:
+        """Whether an empty line brings back the prompt alone; anything else belongs to the answer."""
+        conn, channel = self._conn, self._channel
+        assert conn is not None
+        channel.send_text(conn.RETURN)
+        heard = channel.recv_text(5.0)
+        while more := channel.recv_text(0.1):
+            heard += more
+        if reader.is_prompt_only(heard):
+            return True
+        reader.add(heard)
+        return False
 
     def mask(self, text: str) -> str:
         """The text with this login's own secrets taken out."""
@@ -337,6 +349,12 @@ class _Answer:
         """Whether the prompt is back. A device that echoes nothing gets two quiet seconds first."""
         return self._at_prompt() and (self.echo_seen or quiet_s >= 2.0)
 
+    def is_prompt_only(self, text: str) -> bool:
+        """Whether this text is nothing but the prompt, once or more."""
+        standing = _lines(self._tail)[-3:]  # a prompt may take two lines, as on Junos
+        lines = _lines(text)
+        return bool(lines) and lines[-1] == standing[-1] and set(lines) <= set(standing)
+
     def at_pager(self) -> bool:
         line = self._last_line
         return bool(line) and any(pattern.search(line) for pattern in self._pager)
@@ -359,6 +377,5 @@ class _Answer:
         return head + newline
 
 
-def login_was_accepted(evidence: Evidence) -> bool:
-    """Whether the device took the secret, whatever happened afterwards."""
-    return evidence.fate == Fate.ACCEPTED
+def _lines(text: str) -> list[str]:
+    return [line.strip() for line in re.split(r"[\r\n]", ANSI.sub("", text)) if line.strip()]

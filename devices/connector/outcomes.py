@@ -162,9 +162,7 @@ INFO: dict[Outcome, OutcomeInfo] = {
         False,
         "The answer is not a whole configuration; the last good version stays. Look at the answer, then run again.",
     ),
-    Outcome.CANCELLED: OutcomeInfo(
-        "Cancelled", Tone.UNKNOWN, False, "Stopped by a person. Run the job again."
-    ),
+    Outcome.CANCELLED: OutcomeInfo("Cancelled", Tone.UNKNOWN, False, "Stopped by a person. Run the job again."),
     Outcome.INTERNAL_ERROR: OutcomeInfo(
         "Internal error",
         Tone.FAILED,

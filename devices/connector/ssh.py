@@ -49,9 +49,7 @@ BUSY_WORDS = re.compile(
     re.IGNORECASE,
 )
 _NEW_PASSWORD = re.compile(r"new[ _-]*password|change.*password|password.*expired|enter new", re.IGNORECASE)
-_PASSWORD_PROMPT = re.compile(
-    r"passw|pass ?phrase|secret|kennwort|mot de passe|contrase|密码|口令", re.IGNORECASE
-)
+_PASSWORD_PROMPT = re.compile(r"passw|pass ?phrase|secret|kennwort|mot de passe|contrase|密码|口令", re.IGNORECASE)
 KEY_CLASSES: tuple[type[paramiko.PKey], ...] = (paramiko.Ed25519Key, paramiko.ECDSAKey, paramiko.RSAKey)
 
 SecretsProvider = Callable[[tuple[str, ...]], LoginSecrets]
@@ -139,9 +137,7 @@ class SshSession:
 
     noauth = False
 
-    def __init__(
-        self, target: Target, secrets: SecretsProvider, check_host_key: HostKeyCheck, deadline: float
-    ):
+    def __init__(self, target: Target, secrets: SecretsProvider, check_host_key: HostKeyCheck, deadline: float):
         self.target = target
         self.evidence = Evidence()
         self.secrets: LoginSecrets | None = None
@@ -208,14 +204,10 @@ class SshSession:
         said = self._log.disconnect_text
         head = printable(wire.head.decode("utf-8", "replace"), 120)
         if isinstance(error, IncompatiblePeer):
-            return ConnectorError(
-                Outcome.ALGORITHM_MISMATCH, f"{error}".rstrip(".") + "." + self._legacy_hint()
-            )
+            return ConnectorError(Outcome.ALGORITHM_MISMATCH, f"{error}".rstrip(".") + "." + self._legacy_hint())
         if not wire.bytes_in:
             if wire.closed_by_peer:
-                return ConnectorError(
-                    Outcome.BUSY, "The device closed the connection before it said anything."
-                )
+                return ConnectorError(Outcome.BUSY, "The device closed the connection before it said anything.")
             return ConnectorError(Outcome.TIMEOUT, "Connected, but no SSH banner came.")
         if BUSY_WORDS.search(said) or (not head.startswith("SSH-") and BUSY_WORDS.search(head)):
             return ConnectorError(Outcome.BUSY, f"The device said: {said or head}")
@@ -272,9 +264,7 @@ class SshSession:
         assert wire is not None
         said = self._log.disconnect_text
         if wire.closed_by_peer or said or not (self._transport and self._transport.is_active()):
-            return ConnectorError(
-                Outcome.BUSY, f"The device closed the connection before the login. {said}".strip()
-            )
+            return ConnectorError(Outcome.BUSY, f"The device closed the connection before the login. {said}".strip())
         return ConnectorError(Outcome.TIMEOUT, f"The device did not offer a login: {error}")
 
     def _send_secret(
@@ -296,9 +286,7 @@ class SshSession:
         elif secrets.password and "keyboard-interactive" in offered:
             transport.auth_interactive(username, self._answer)
         elif not usable:
-            has = (
-                "a private key" if secrets.private_key else "a password" if secrets.password else "no secret"
-            )
+            has = "a private key" if secrets.private_key else "a password" if secrets.password else "no secret"
             raise MethodMismatch(offered, has)
 
     def _answer(self, title: str, instructions: str, prompts: list[tuple[str, bool]]) -> list[str]:
@@ -341,9 +329,7 @@ class SshSession:
         if evidence.fate == Fate.UNSENT:
             raise self._closed_before_secret(SSHException("the login ended before the secret was sent"))
         if evidence.fate == Fate.ACCEPTED:
-            raise ConnectorError(
-                Outcome.BUSY, f"The device closed the connection after the login. {said}".strip()
-            )
+            raise ConnectorError(Outcome.BUSY, f"The device closed the connection after the login. {said}".strip())
         if BUSY_WORDS.search(said):
             raise ConnectorError(Outcome.UNANSWERED, f"The device closed the login and said: {said}")
         how = "closed the connection" if not transport.is_active() else "stayed silent"

@@ -82,7 +82,7 @@ class Evidence:
     secrets_sent: int = 0
 
 
-class HostKeyVerdict(Exception):  # noqa: N818 - says what was judged, and is raised by the caller's check
+class HostKeyVerdict(Exception):
     """Raised by a host-key check that refuses to go on."""
 
     def __init__(self, changed: bool, detail: str) -> None:

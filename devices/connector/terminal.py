@@ -86,9 +86,7 @@ def terminal_login(
         elif PASSWORD_PROMPT.search(text):
             secrets = provide()
             if not secrets.password:
-                raise ConnectorError(
-                    Outcome.PROTOCOL_ERROR, "The device asks for a password, the credential has none."
-                )
+                raise ConnectorError(Outcome.PROTOCOL_ERROR, "The device asks for a password, the credential has none.")
             channel.mask(secrets.values())
             evidence.secrets_sent = 1
             evidence.fate = Fate.UNANSWERED

@@ -134,7 +134,9 @@ class _Search:
         """Take the best move again and again, then drop what turns out not to be needed."""
         while len(self.changes) < _MOST_CHANGES and self.failed_then:
             best: tuple[int, tuple[int, ...], dict[Slot, int]] | None = None
-            for move in self._moves():
+            for most, move in self._moves():
+                if most < (self.failed_then - best[0] if best else LEAST_SAVED):
+                    break
                 failed = self._failed(move, best[0] if best else self.failed_then - LEAST_SAVED)
                 if failed is not None and (best is None or (failed, _effort(move)) < best[:2]):
                     best = (failed, _effort(move), move)
@@ -165,8 +167,11 @@ class _Search:
                 return None
         return total
 
-    def _moves(self) -> list[dict[Slot, int]]:
-        """Numbers that would take a credential that opens before one that fails, where they clash most."""
+    def _moves(self) -> list[tuple[int, dict[Slot, int]]]:
+        """Numbers that would take a credential that opens before one that fails, where they clash most.
+
+        Each with the most that it can save: whatever fails with, or before, a credential that it moves.
+        """
         orders = self.orders.with_priorities(self.changes)
         weights: Counter[tuple[int, int]] = Counter()
         where: dict[tuple[int, int], Counter[Kin]] = defaultdict(Counter)
@@ -179,7 +184,12 @@ class _Search:
                 for move in _moves_for(orders, kin, *pair):
                     if all(abs(number) <= _FURTHEST for number in move.values()):
                         found[tuple(sorted(move.items(), key=str))] = move
-        return list(found.values())
+        concerned: Counter[int] = Counter()
+        for (failing, opening), count in weights.items():
+            concerned[failing] += count
+            concerned[opening] += count
+        rated = [(sum(concerned[credential] for credential, _ in move), move) for move in found.values()]
+        return sorted(rated, key=lambda each: (-each[0], _effort(each[1])))
 
     def described(self) -> Iterator[Change]:
         """The changes with their names and the numbers of before."""

@@ -29,10 +29,22 @@ _LEAST_DAYS = 7.0
 
 
 class Visit(NamedTuple):
-    """The logins of one run on one device; `known` were remembered as rejected and not tried."""
+    """The logins of one run on one device.
+
+    `known` were remembered as rejected and not tried. Without precedence what had worked there last was not
+    tried first: it was disabled then, or did not match.
+    """
 
     tried: tuple[tuple[int, str], ...]
     known: frozenset[int]
+    precedence: bool = True
+
+
+class _Seen(NamedTuple):
+    at: datetime
+    first: int
+    """Place in the order of the first login that is kept; the ones before it were with a former version."""
+    tried: list[tuple[int, str]]
 
 
 class Course(NamedTuple):
@@ -76,8 +88,9 @@ def read_ledger(facts: Facts, days: int = WINDOW_DAYS, now: datetime | None = No
         about = facts.devices[device]
         usable = {each.credential for each in facts.usable(about.kin)}
         sent: set[int] = set()
+        last = preferred = before.get(device)
         course = []
-        for at, tried in visits:
+        for at, first, tried in visits:
             sent.update(credential for credential, _ in tried)
             remembered = {
                 credential
@@ -85,12 +98,14 @@ def read_ledger(facts: Facts, days: int = WINDOW_DAYS, now: datetime | None = No
                 if _earlier(known.get((device, credential)), at)
                 or _earlier(domains.get((about.domain, credential)), at)
             }
-            course.append(Visit(tuple(tried), frozenset(remembered)))
+            precedence = first > 1 or tried[0][0] == last
+            course.append(Visit(tuple(tried), frozenset(remembered), precedence))
+            last = next((credential for credential, fate in tried if fate == Fate.ACCEPTED), last)
         pairs = facts.pairs.get(device, {})
         truth = sorted((key, pair.opens) for key in usable if (pair := pairs.get(key)) and pair.opens is not None)
-        courses[Course(about.kin, before.get(device), tuple(course), tuple(truth))] += 1
-    first = LoginDay.objects.filter(dimension=Dimension.ALL).aggregate(first=Min("day"))["first"]
-    covered = min(float(days), (now.date() - first).days + 1.0) if first else 0.0
+        courses[Course(about.kin, preferred, tuple(course), tuple(truth))] += 1
+    oldest = LoginDay.objects.filter(dimension=Dimension.ALL).aggregate(oldest=Min("day"))["oldest"]
+    covered = min(float(days), (now.date() - oldest).days + 1.0) if oldest else 0.0
     return Ledger(courses, max(covered, _LEAST_DAYS), in_window.filter(fate=Fate.REJECTED).count())
 
 
@@ -98,30 +113,28 @@ def _earlier(moment: datetime | None, than: datetime) -> bool:
     return moment is not None and moment < than
 
 
-def _steps(facts: Facts, start: datetime) -> dict[int, list[tuple[datetime, list[tuple[int, str]]]]]:
+def _steps(facts: Facts, start: datetime) -> dict[int, list[_Seen]]:
     """The visits of each device since `start` that a present credential had a part in, in their order."""
     rows = (
         LoginStep.objects.filter(at__gte=start, version=F("credential__version"), credential__enabled=True)
         .order_by("attempt")
-        .values_list("attempt", "run", "device_id", "credential_id", "fate", "at")
+        .values_list("attempt", "run", "device_id", "credential_id", "order", "fate", "at")
     )
-    visits: dict[int, dict[int, tuple[datetime, list[tuple[int, str]]]]] = defaultdict(dict)
-    for attempt, run, device, credential, fate, at in rows.iterator(chunk_size=10_000):
+    visits: dict[int, dict[int, _Seen]] = defaultdict(dict)
+    for attempt, run, device, credential, order, fate, at in rows.iterator(chunk_size=10_000):
         if device in facts.devices:
             key = -attempt if run is None else run
-            visits[device].setdefault(key, (at, []))[1].append((credential, fate))
-    return {device: sorted(mine.values(), key=lambda visit: visit[0]) for device, mine in visits.items()}
+            visits[device].setdefault(key, _Seen(at, order, [])).tried.append((credential, fate))
+    return {device: sorted(mine.values(), key=lambda seen: seen.at) for device, mine in visits.items()}
 
 
-def _known(
-    facts: Facts, start: datetime, steps: Mapping[int, list[tuple[datetime, list[tuple[int, str]]]]]
-) -> dict[tuple[int, int], datetime]:
+def _known(facts: Facts, start: datetime, steps: Mapping[int, list[_Seen]]) -> dict[tuple[int, int], datetime]:
     """Since when a rejection was remembered that is not among the steps: one of before, or of a test."""
     rejected_in_steps = {
         (device, credential)
         for device, visits in steps.items()
-        for _, tried in visits
-        for credential, fate in tried
+        for seen in visits
+        for credential, fate in seen.tried
         if fate == Fate.REJECTED
     }
     rows = LoginPair.objects.filter(
@@ -169,6 +182,8 @@ def walk(course: Course, orders: Orders, undecided: Walk | None = None) -> Walk:
     opened: list[int | None] = []
     before: list[int | None] = []
     for number, visit in enumerate(course.visits):
+        if not visit.precedence:
+            preferred = None
         before.append(preferred)
         tried = dict(visit.tried)
         # What was sent was not remembered any more: somebody had released it.

@@ -8,6 +8,7 @@ import threading
 import time
 import uuid
 from collections import deque
+from dataclasses import replace
 
 from django.conf import settings
 from django.db.models import F, Q
@@ -15,6 +16,7 @@ from django.utils import timezone
 
 from credentials.guard import get_guard
 from credentials.store import get_store
+from devices.configs.store import last_text
 from devices.connector.outcomes import Outcome, info
 from devices.models import Device
 from jobs.choices import ResultStatus, RunStatus, ShardStatus
@@ -136,7 +138,10 @@ class _ShardRun:
         """In a device thread: talk to the device, then have the result written."""
         try:
             self._writer.call(lambda: Result.objects.filter(pk=task.result).update(started_at=timezone.now()))
-            report = JobDeviceConnector(task, self._kind, self._ledger, self._retry, self._stopping.wait).run()
+            context = replace(task.context, previous_text=lambda: self._writer.call(lambda: last_text(task.device)))
+            report = JobDeviceConnector(
+                replace(task, context=context), self._kind, self._ledger, self._retry, self._stopping.wait
+            ).run()
             try:
                 self._writer.call(lambda: self._finish(task, report))
             except LostLease:

@@ -7,8 +7,10 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 
+from credentials import keyring
 from devices.configs import integrity
 from devices.configs.normalise import clean, normalise
+from devices.configs.redact import redact
 from devices.configs.store import prepare, save_version
 from devices.connector.core import CoreDeviceConnector
 from devices.connector.outcomes import ConnectorError, Outcome
@@ -60,9 +62,22 @@ class Backup:
     def _fetch(
         self, connector: CoreDeviceConnector, context: KindContext, collect: Collect
     ) -> tuple[str, integrity.Verdict]:
+        # Without an end mark only the prompt and the version before can show that a text was cut.
+        unmarked = collect.end_marker is None
+        previous = context.previous_text() if unmarked else None
         for command in (collect.command, *collect.fallback):
-            text = clean(connector.send(command, timeout_s=collect.read_timeout_s)).strip("\n") + "\n"
-            verdict = integrity.check(text, context.platform, RUNNING, context.previous_size, prompt_seen=True)
+            answer = connector.send(command, timeout_s=collect.read_timeout_s, confirm=unmarked)
+            text = clean(answer).strip("\n") + "\n"
+            verdict = self._judge(text, context, previous)
             if verdict.reason_code not in _REFUSED:
                 break
         return text, verdict
+
+    @staticmethod
+    def _judge(text: str, context: KindContext, previous: str | None) -> integrity.Verdict:
+        verdict = integrity.check(text, context.platform, RUNNING, context.previous_size, prompt_seen=True)
+        if verdict.whole and previous is not None:
+            # What is kept shows placeholders, so it is compared with the same.
+            shown = redact(text, context.platform, keyring.current().fingerprint)
+            verdict = integrity.check(shown, context.platform, RUNNING, prompt_seen=True, previous=previous)
+        return verdict

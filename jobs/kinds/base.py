@@ -17,6 +17,8 @@ class KindContext:
     platform: str
     parameters: Mapping[str, Any]
     previous_size: int | None = None
+    previous_text: Callable[[], str | None] = lambda: None
+    """The last good text of the device, secrets as placeholders; read only when it is needed."""
 
 
 @dataclass(frozen=True)

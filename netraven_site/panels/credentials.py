@@ -6,9 +6,9 @@ from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin, messages
-from django.core.exceptions import ValidationError
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.models import Q, QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.utils.decorators import method_decorator
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -16,6 +16,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminTextInputWidget
 
 from credentials.choices import SCOPE_MEANING, AccountScope
+from credentials.guard import release_credential
 from credentials.models import SECRET_FIELDS, Credential
 from credentials.services import SecretsInput, create_credential, update_credential
 from devices.models import Device
@@ -243,9 +244,28 @@ class CredentialPanel(HistoryPanel, ServicePanel):
             "opened_count": devices.filter(last_good_credential=obj).count() if may("devices.view_device") else None,
             "devices": list(devices.order_by("name")[:_SHOWN]) if may("devices.view_device") else None,
             "attempts": list(attempts[:_SHOWN]) if may("jobs.view_attempt") else None,
+            "may_release": may("credentials.release_guardaccount"),
             "remembered": list(obj.remembered_rejections.order_by("-at")[:_SHOWN]),
             "shown": _SHOWN,
         }
+
+    def extra_urls(self) -> list[Any]:
+        """The button that releases its accounts."""
+        return [("<int:object_id>/release/", self.release_view, "release")]
+
+    def release_view(self, request: HttpRequest, object_id: int) -> HttpResponse:
+        """Give its accounts their budget back, and let it be tried again where it was rejected."""
+        credential = self.found(request, object_id)
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        if not request.user.has_perm("credentials.release_guardaccount"):
+            raise PermissionDenied
+        released = release_credential(credential, request.user.get_username())
+        self.log_change(request, credential, "Released")
+        accounts = cells.counted(len(released.accounts), "account")
+        places = cells.counted(len(released.forgotten), "remembered rejection")
+        messages.success(request, f"Released: {accounts} and {places}. It is tried again in the next run.")
+        return HttpResponseRedirect(self.page_url(credential.pk))
 
     # --- actions ----------------------------------------------------------------------------------
     @admin.action(description="Enable", permissions=["change"])

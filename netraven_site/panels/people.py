@@ -255,11 +255,9 @@ class TokenPanel(Panel):
         request.issued_token = text  # type: ignore[attr-defined]
 
     def response_add(self, request: HttpRequest, obj: Any, post_url_continue: str | None = None) -> HttpResponse:
-        """The one page that shows the token."""
+        """The one page that shows the token; like every page of the portal it is not to be stored."""
         text = request.issued_token  # type: ignore[attr-defined]
-        page = self.render(request, "netraven/token.html", "New API token", {"token": text, "row": obj})
-        page["Cache-Control"] = "no-store"
-        return page
+        return self.render(request, "netraven/token.html", "New API token", {"token": text, "row": obj})
 
     @admin.display(description="Begins with", ordering="hint")
     def hint_(self, row: ApiToken) -> SafeString:

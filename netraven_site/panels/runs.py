@@ -106,10 +106,6 @@ class RunPanel(ReadOnlyPanel):
         """Everything that the live part shows, and what does not change."""
         return {
             **self.live_context(request, obj),
-            "title": str(obj),
-            "kind": kind_label(obj.kind),
-            "by": started_by(obj),
-            "parameters": parameters_text(obj.parameters),
             "progress_url": reverse("admin:jobs_run_progress", args=[obj.pk]),
         }
 
@@ -127,6 +123,9 @@ class RunPanel(ReadOnlyPanel):
         outcomes = by_rank(state.by_outcome)
         return {
             "run": run,
+            "kind": kind_label(run.kind),
+            "by": started_by(run),
+            "parameters": parameters_text(run.parameters),
             "state": state,
             "left": left,
             "percent": int(100 * state.done / state.total) if state.total else 100,
@@ -152,7 +151,7 @@ class RunPanel(ReadOnlyPanel):
         run = self.found(request, object_id)
         context = {**self.live_context(request, run), "may_run": request.user.has_perm("jobs.run_job")}
         state = context["state"]
-        answer = JsonResponse(
+        return JsonResponse(
             {
                 "finished": state.is_finished,
                 "status": state.status,
@@ -163,8 +162,6 @@ class RunPanel(ReadOnlyPanel):
                 "html": render_to_string("netraven/run_live.html", context, request),
             }
         )
-        answer["Cache-Control"] = "no-store"
-        return answer
 
     def cancel_view(self, request: HttpRequest, object_id: int) -> HttpResponse:
         """Ask the run to stop."""

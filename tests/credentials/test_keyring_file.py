@@ -122,9 +122,7 @@ def test_a_file_open_to_other_users_is_refused(path, ring, mode):
 
 @as_root
 @pytest.mark.parametrize("mode", [0o444, 0o440])
-def test_a_secret_mounted_read_only_by_root_is_accepted_when_the_operator_named_it(
-    path, ring, mode, monkeypatch
-):
+def test_a_secret_mounted_read_only_by_root_is_accepted_when_the_operator_named_it(path, ring, mode, monkeypatch):
     monkeypatch.setenv(keyring.PATH_VARIABLE, str(path))
     path.chmod(mode)
     assert keyring.load(path).active_id == ring.active_id
@@ -132,9 +130,7 @@ def test_a_secret_mounted_read_only_by_root_is_accepted_when_the_operator_named_
 
 @as_root
 @pytest.mark.parametrize(("mode", "owner"), [(0o644, 0), (0o666, 0), (0o444, 12345)])
-def test_naming_a_file_does_not_excuse_write_permission_or_another_owner(
-    path, ring, mode, owner, monkeypatch
-):
+def test_naming_a_file_does_not_excuse_write_permission_or_another_owner(path, ring, mode, owner, monkeypatch):
     monkeypatch.setenv(keyring.PATH_VARIABLE, str(path))
     path.chmod(mode)
     os.chown(path, owner, -1)

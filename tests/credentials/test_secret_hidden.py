@@ -113,9 +113,7 @@ def test_the_history_of_a_row_has_no_secret_column():
     row.save()
     entries = list(row.history.values())
     assert len(entries) == 2
-    assert not any(
-        name in entry for entry in entries for name in ("password", "enable_secret", "private_key")
-    )
+    assert not any(name in entry for entry in entries for name in ("password", "enable_secret", "private_key"))
 
 
 @pytest.mark.django_db
@@ -275,9 +273,7 @@ def test_a_key_of_several_lines_survives_its_form():
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize(
-    "form_of", [str, "sealed:{}".format, lambda token: MASK], ids=["token", "dump", "mask"]
-)
+@pytest.mark.parametrize("form_of", [str, "sealed:{}".format, lambda token: MASK], ids=["token", "dump", "mask"])
 def test_a_stored_form_typed_into_a_form_is_an_error_and_never_opened(form_of):
     row = make()
     form = CredentialForm({"name": "core", "password": form_of(column(row))}, instance=row)
@@ -411,9 +407,7 @@ def test_the_migration_of_a_secret_field_is_short_and_rebuilds_it():
 
 def test_every_secret_field_of_the_project_is_found():
     found = {(column.model, column.field) for column in fields.sealed_fields() if column.kind == "text"}
-    assert {
-        (Credential, name) for name in ("password", "enable_secret", "private_key", "passphrase")
-    } <= found
+    assert {(Credential, name) for name in ("password", "enable_secret", "private_key", "passphrase")} <= found
 
 
 def test_a_registered_binary_column_is_found_once(monkeypatch):
@@ -430,9 +424,7 @@ def test_a_registered_binary_column_is_found_once(monkeypatch):
     monkeypatch.setattr(fields, "_registered", set())
     fields.register_sealed("sealed.Stored", "sealed")
     fields.register_sealed("sealed.Stored", "sealed")
-    assert [found for found in fields.sealed_fields() if found.kind == "binary"] == [
-        (Stored, "sealed", "binary")
-    ]
+    assert [found for found in fields.sealed_fields() if found.kind == "binary"] == [(Stored, "sealed", "binary")]
 
 
 @pytest.mark.parametrize("name", ["name", "missing"])

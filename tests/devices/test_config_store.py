@@ -39,8 +39,7 @@ def config(when: str = "10:00:00", description: str = "uplink", secret: str = "C
 @pytest.fixture
 def devices() -> list[Device]:
     return [
-        save_device(Device(), name=name, host="192.0.2.1", platform="cisco_ios", tags=["lab"])
-        for name in ("r1", "r2")
+        save_device(Device(), name=name, host="192.0.2.1", platform="cisco_ios", tags=["lab"]) for name in ("r1", "r2")
     ]
 
 

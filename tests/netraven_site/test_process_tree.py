@@ -81,18 +81,18 @@ def redis_url(tmp_path: Path) -> Iterator[str]:
         server.wait()
 
 
-BROKERS = ["database", *(["redis"] if shutil.which("redis-server") else [])]
+BROKERS = [("database", 3), *([("redis", 1)] if shutil.which("redis-server") else [])]
 
 
-@pytest.mark.parametrize("broker", BROKERS)
+@pytest.mark.parametrize(("broker", "times"), BROKERS)
 def test_a_run_is_done_within_half_a_minute_each_time_an_idle_worker_is_killed(
-    broker: str, instance: Instance, request: pytest.FixtureRequest
+    broker: str, times: int, instance: Instance, request: pytest.FixtureRequest
 ) -> None:
     if broker == "redis":
         instance.env["NETRAVEN_BROKER_URL"] = request.getfixturevalue("redis_url")
     # The only worker is the one that holds the queue's lock: the death that stops a cluster for good.
     with instance.up("--workers", "1") as up:
-        for _ in range(3):
+        for _ in range(times):
             os.kill(up.idle_worker(), signal.SIGKILL)
             run = instance.shell(START_A_RUN)
             wait_until(lambda run=run: is_done(instance, run), 30, "the run")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
 import stat
 import subprocess
@@ -17,6 +18,20 @@ from tests.netraven_site.instance import REPOSITORY, Instance
 
 @pytest.fixture
 def instance(tmp_path: Path) -> Instance:
+    return Instance(tmp_path / "home")
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    home = tmp_path_factory.mktemp("prepared") / "home"
+    Instance(home).setup()
+    return home
+
+
+@pytest.fixture
+def ready(prepared: Path, tmp_path: Path) -> Instance:
+    """An instance that was set up before."""
+    shutil.copytree(prepared, tmp_path / "home")
     return Instance(tmp_path / "home")
 
 
@@ -48,12 +63,11 @@ def test_a_first_setup_makes_everything_for_its_user_alone(instance: Instance) -
     assert check.returncode == 0, check.stderr
 
 
-def test_a_second_setup_changes_nothing(instance: Instance) -> None:
-    report(instance)
-    before = contents(instance.home)
-    again = report(instance)
+def test_a_second_setup_changes_nothing(ready: Instance) -> None:
+    before = contents(ready.home)
+    again = report(ready)
     assert (again["created"], again["migrations"], again["admin"]) == ([], 0, None)
-    assert contents(instance.home) == before
+    assert contents(ready.home) == before
 
 
 def test_the_password_works_and_is_kept_nowhere(instance: Instance) -> None:
@@ -99,15 +113,13 @@ def test_a_folder_with_odd_characters_in_its_name_will_do(tmp_path: Path) -> Non
     assert (instance.home / "var" / "netraven.sqlite3").is_file()
 
 
-def test_an_administrator_who_exists_is_left_alone(instance: Instance) -> None:
-    report(instance)
-    assert report(instance, "--username", "second")["admin"] is None
+def test_an_administrator_who_exists_is_left_alone(ready: Instance) -> None:
+    assert report(ready, "--username", "second")["admin"] is None
 
 
-def test_a_plain_user_is_not_made_administrator(instance: Instance) -> None:
-    report(instance)
-    instance.shell("from django.contrib.auth.models import User; User.objects.update(is_superuser=False)")
-    assert "choose another --username" in refusal(instance)
+def test_a_plain_user_is_not_made_administrator(ready: Instance) -> None:
+    ready.shell("from django.contrib.auth.models import User; User.objects.update(is_superuser=False)")
+    assert "choose another --username" in refusal(ready)
 
 
 def test_an_impossible_user_name_is_refused(instance: Instance) -> None:
@@ -123,24 +135,22 @@ def test_a_home_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
     assert "NETRAVEN_HOME" in message
 
 
-def test_a_read_only_database_is_refused_and_nothing_is_half_written(instance: Instance) -> None:
-    report(instance)
-    database = instance.home / "var" / "netraven.sqlite3"
+def test_a_read_only_database_is_refused_and_nothing_is_half_written(ready: Instance) -> None:
+    database = ready.home / "var" / "netraven.sqlite3"
     with sqlite3.connect(database) as connection:
         connection.execute("DELETE FROM django_migrations WHERE app = 'sessions'")
     connection.close()
     before = database.read_bytes()
     database.chmod(0o400)
-    message = refusal(instance)
+    message = refusal(ready)
     assert str(database) in message
     assert "DATABASE_URL" in message
     assert database.read_bytes() == before
 
 
-def test_a_damaged_database_is_refused(instance: Instance) -> None:
-    report(instance)
-    (instance.home / "var" / "netraven.sqlite3").write_bytes(b"no database" * 100)
-    assert "netraven.sqlite3" in refusal(instance)
+def test_a_damaged_database_is_refused(ready: Instance) -> None:
+    (ready.home / "var" / "netraven.sqlite3").write_bytes(b"no database" * 100)
+    assert "netraven.sqlite3" in refusal(ready)
 
 
 def test_an_env_file_without_the_secret_key_is_left_alone_and_named(instance: Instance) -> None:
@@ -161,10 +171,9 @@ def test_a_malformed_env_file_is_refused_without_quoting_it(data: bytes, instanc
     assert "canary" not in message
 
 
-def test_an_env_file_of_somebody_else_is_refused(instance: Instance) -> None:
-    report(instance)
-    (instance.home / ".env").chmod(0o000)
-    assert "cannot be read" in refusal(instance)
+def test_an_env_file_of_somebody_else_is_refused(ready: Instance) -> None:
+    (ready.home / ".env").chmod(0o000)
+    assert "cannot be read" in refusal(ready)
 
 
 @pytest.mark.parametrize(
@@ -183,23 +192,21 @@ def test_a_setting_that_cannot_be_read_is_one_sentence(line: str, variable: str,
     assert variable in refusal(instance)
 
 
-def test_a_lost_keyring_is_not_replaced_while_sealed_rows_exist(instance: Instance) -> None:
-    report(instance)
-    instance.shell(
+def test_a_lost_keyring_is_not_replaced_while_sealed_rows_exist(ready: Instance) -> None:
+    ready.shell(
         "from credentials.services import *; create_credential(name='c', username='u', tags=['t'],"
         " secrets=SecretsInput(password='p'))"
     )
-    (instance.home / "keyring.json").unlink()
-    message = refusal(instance)
+    (ready.home / "keyring.json").unlink()
+    message = refusal(ready)
     assert "put it back from your backup" in message
-    assert not (instance.home / "keyring.json").exists()
+    assert not (ready.home / "keyring.json").exists()
 
 
-def test_a_damaged_keyring_is_refused_and_left_alone(instance: Instance) -> None:
-    report(instance)
-    (instance.home / "keyring.json").write_text("{}")
-    assert "is no keyring" in refusal(instance)
-    assert (instance.home / "keyring.json").read_text() == "{}"
+def test_a_damaged_keyring_is_refused_and_left_alone(ready: Instance) -> None:
+    (ready.home / "keyring.json").write_text("{}")
+    assert "is no keyring" in refusal(ready)
+    assert (ready.home / "keyring.json").read_text() == "{}"
 
 
 def test_two_setups_at_once_do_each_step_once(instance: Instance) -> None:
@@ -212,9 +219,8 @@ def test_two_setups_at_once_do_each_step_once(instance: Instance) -> None:
     assert sorted(bool(one["admin"]) for one in reports) == [False, True]
 
 
-def test_manage_finds_its_environment_from_any_folder(instance: Instance, tmp_path: Path) -> None:
-    report(instance)
+def test_manage_finds_its_environment_from_any_folder(ready: Instance, tmp_path: Path) -> None:
     done = subprocess.run(
-        [REPOSITORY / "manage.py", "check"], cwd=tmp_path, env=instance.env, capture_output=True, text=True
+        [REPOSITORY / "manage.py", "check"], cwd=tmp_path, env=ready.env, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr

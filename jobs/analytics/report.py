@@ -1,0 +1,44 @@
+"""All advice at once, for the page and the command."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.utils import timezone
+
+from jobs.analytics.advice import LoginlessDevices, Redundant, Verdicts, loginless, redundant, verdicts
+from jobs.analytics.facts import Facts, load_facts
+from jobs.analytics.ordering import Ordering, best_ordering, state_of
+from jobs.analytics.replay import WINDOW_DAYS, read_ledger
+from jobs.analytics.rollup import counted_up_to
+
+
+@dataclass(frozen=True)
+class Advice:
+    """What the ledger advises."""
+
+    ordering: Ordering
+    verdicts: Verdicts
+    redundant: list[Redundant]
+    loginless: LoginlessDevices
+
+
+def advise(days: int = WINDOW_DAYS, now: datetime | None = None) -> Advice:
+    """Read what is counted and judge it; `days` are replayed for the order. A fixed number of queries."""
+    facts = load_facts()
+    return Advice(_ordering(facts, days, now or timezone.now()), verdicts(facts), redundant(facts), loginless(facts))
+
+
+_kept: tuple[object, Ordering] | None = None
+
+
+def _ordering(facts: Facts, days: int, now: datetime) -> Ordering:
+    """The best order; the last answer again while nothing has changed that it was made from."""
+    global _kept
+    devices = hash(frozenset(facts.devices.items()))
+    key = (counted_up_to(), state_of(facts.orders), devices, days, now.replace(minute=0, second=0, microsecond=0))
+    kept = _kept
+    if kept is None or kept[0] != key:
+        kept = _kept = (key, best_ordering(facts, read_ledger(facts, days, now)))
+    return kept[1]
