@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import os
+import re
+import zoneinfo
+from collections.abc import Collection
 from pathlib import Path
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
+
+_LINE = re.compile(r"\s*(#.*)?|(export )?[A-Za-z_][A-Za-z_0-9]*=.*")
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -22,8 +28,8 @@ class Reader:
     def __init__(self, home: Path) -> None:
         self._env = environ.Env()
         dotenv = home / ".env"
-        if dotenv.is_file() and os.access(dotenv, os.R_OK):
-            self._env.read_env(str(dotenv), overwrite=False)
+        if dotenv.exists():
+            self._env.read_env(io.StringIO(_dotenv_text(dotenv)), overwrite=False)
 
     def text(self, name: str, default: str = "") -> str:
         """The variable as text without surrounding space."""
@@ -39,6 +45,24 @@ class Reader:
         if raw.lower() in {"0", "false", "no", "off"}:
             return False
         raise ImproperlyConfigured(f"{name} is {raw!r}: write yes or no.")
+
+    def choice(self, name: str, default: str, among: Collection[str]) -> str:
+        """The variable as one of a few words."""
+        value = self.text(name, default) or default
+        if value not in among:
+            raise ImproperlyConfigured(f"{name} is {value!r}: write one of {', '.join(among)}.")
+        return value
+
+    def time_zone(self, name: str, default: str) -> str:
+        """The variable as the name of a time zone."""
+        value = self.text(name, default) or default
+        try:
+            zoneinfo.ZoneInfo(value)
+        except (ValueError, OSError, zoneinfo.ZoneInfoNotFoundError):
+            raise ImproperlyConfigured(
+                f"{name} is {value!r}: write the name of a zone, such as UTC or Europe/Berlin."
+            ) from None
+        return value
 
     def number(self, name: str, default: int, least: int = 0, most: int | None = None) -> int:
         """The variable as a whole number between `least` and `most`."""
@@ -59,6 +83,31 @@ class Reader:
         raw = self.text(name)
         return [word.strip() for word in raw.split(",") if word.strip()] if raw else list(default or [])
 
-    def database(self, default: str) -> dict[str, object]:
-        """`DATABASE_URL` as a Django database dictionary."""
-        return dict(self._env.db_url("DATABASE_URL", default=default))
+    def database(self, default: Path) -> dict[str, object]:
+        """`DATABASE_URL` as a Django database dictionary; without it, SQLite in the file `default`."""
+        if not self.text("DATABASE_URL"):
+            # Not by way of a URL, in which a folder's name may mean something else.
+            return {"ENGINE": "django.db.backends.sqlite3", "NAME": str(default)}
+        # Looked at before it is parsed: the parser's own complaint would show the password.
+        if self.text("DATABASE_URL").startswith(("sqlite:///", "postgresql://", "postgres://")):
+            try:
+                return dict(self._env.db_url("DATABASE_URL"))
+            except ValueError:
+                pass
+        raise ImproperlyConfigured(
+            "DATABASE_URL cannot be used: write sqlite:////path/to/file or postgresql://user:password@host/name."
+        )
+
+
+def _dotenv_text(path: Path) -> str:
+    """The text of a `.env` file. Raises ImproperlyConfigured, which never quotes a line: it may hold a secret."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ImproperlyConfigured(f"{path} cannot be read ({error.strerror}): check its owner and mode.") from None
+    except UnicodeDecodeError:
+        raise ImproperlyConfigured(f"{path} is not UTF-8 text: write NAME=value, one a line.") from None
+    for number, line in enumerate(text.splitlines(), start=1):
+        if not _LINE.fullmatch(line):
+            raise ImproperlyConfigured(f"{path}, line {number}: write NAME=value, or # before a comment.")
+    return text

@@ -93,7 +93,7 @@ TEMPLATES: list[dict[str, Any]] = [
     },
 ]
 
-DATABASES: dict[str, dict[str, Any]] = {"default": env.database(f"sqlite:///{NETRAVEN_VAR / 'netraven.sqlite3'}")}
+DATABASES: dict[str, dict[str, Any]] = {"default": env.database(NETRAVEN_VAR / "netraven.sqlite3")}
 ON_SQLITE = DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3"
 if ON_SQLITE:
     # Without IMMEDIATE a read that becomes a write fails at once beside another writer, whatever
@@ -180,12 +180,12 @@ X_FRAME_OPTIONS = "DENY"
 SECURE_REFERRER_POLICY = "same-origin"
 
 LANGUAGE_CODE = "en"
-TIME_ZONE = env.text("NETRAVEN_TIME_ZONE", "UTC")
+TIME_ZONE = env.time_zone("NETRAVEN_TIME_ZONE", "UTC")
 USE_TZ = True
 USE_I18N = False
 
 STATIC_URL = "static/"
-STATIC_ROOT = BASE_DIR / "staticfiles"
+STATIC_ROOT = None  # served from the packages themselves, see below
 STATICFILES_DIRS = [BASE_DIR / "netraven_site" / "static"]
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
@@ -239,7 +239,7 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     ],
 }
 
-LOG_LEVEL = env.text("NETRAVEN_LOG_LEVEL", "INFO").upper()
+LOG_LEVEL = env.choice("NETRAVEN_LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"))
 LOGGING: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,

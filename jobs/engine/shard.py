@@ -198,4 +198,7 @@ class _ShardRun:
         """Done, or back into the queue with what the drain left over."""
         mine = Shard.objects.filter(pk=self._shard.pk, fence=self._shard.fence)
         left = Result.objects.filter(shard=self._shard, status=ResultStatus.PENDING).exists()
-        mine.update(status=ShardStatus.QUEUED if left else ShardStatus.DONE, lease_until=None, holder="")
+        if left:  # without the stamp `recover` hands it out again, on whichever host looks first
+            mine.update(status=ShardStatus.QUEUED, lease_until=None, holder="", enqueued_at=None)
+        else:
+            mine.update(status=ShardStatus.DONE, lease_until=None, holder="")

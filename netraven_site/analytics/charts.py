@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import ceil, log10
+from math import ceil, floor, log10
 
 from devices.connector.outcomes import Tone
 from jobs.analytics.rates import Day
 
-WIDTH, HEIGHT = 640, 190
-_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 8, 14, 30
+WIDTH, HEIGHT = 640, 200
+_LEFT, _RIGHT, _TOP, _BOTTOM = 48, 8, 26, 28
 _MOST_LABELS = 8
 
 SERIES: tuple[tuple[str, str, Tone], ...] = (
@@ -67,7 +67,8 @@ def logins_chart(days: Sequence[Day]) -> Chart:
          for name, label, tone in used]
         for day in days
     ]  # fmt: skip
-    return _chart("Logins a day", "logins", days, parts, [(label, tone.value) for _, label, tone in used])
+    legend = [(label, tone.value) for _, label, tone in used]
+    return _chart("Logins a day", "logins", days, parts, legend, least_step=1)
 
 
 def rejections_chart(days: Sequence[Day]) -> Chart:
@@ -88,8 +89,9 @@ def _chart(
     days: Sequence[Day],
     parts: Sequence[Sequence[tuple[float, Tone, str]]],
     legend: list[tuple[str, str]],
+    least_step: float = 0.01,
 ) -> Chart:
-    steps = _steps(max((sum(part[0] for part in stack) for stack in parts), default=0))
+    steps = _steps(max((sum(part[0] for part in stack) for stack in parts), default=0), least_step)
     most = steps[-1]
     height, width = HEIGHT - _TOP - _BOTTOM, WIDTH - _LEFT - _RIGHT
     slot = width / max(1, len(days))
@@ -112,7 +114,7 @@ def _chart(
             for number, day in enumerate(days)
             if number % every == 0
         ],
-        [Tick(round(_TOP + height * (1 - step / most), 1), f"{step:,g}") for step in steps],
+        [Tick(round(_TOP + height * (1 - step / most), 1), _number(step)) for step in steps],
         legend,
     )
 
@@ -123,11 +125,15 @@ def _bar(x: float, y: float, width: float, height: float, tone: Tone, title: str
     return Bar(round(x, 2), round(y - (seen - height), 2), round(width, 2), round(seen, 2), tone.value, title)
 
 
-def _steps(most: float) -> list[float]:
-    """Round numbers from 0 to at least `most`, about four of them."""
+def _steps(most: float, least: float) -> list[float]:
+    """Round numbers from 0 to at least `most`, about four of them, `least` or more apart."""
     if most <= 0:
         return [0.0, 1.0]
-    rough = most / 4
-    power = 10.0 ** int(log10(rough) // 1)
+    rough = max(most / 4, least)
+    power = 10.0 ** floor(log10(rough))
     step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= rough)
     return [step * number for number in range(ceil(most / step) + 1)]
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 1 else f"{value:g}"

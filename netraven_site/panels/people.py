@@ -36,6 +36,7 @@ class UserPanel(UserAdmin, Panel):  # type: ignore[type-arg]
     change_password_form = AdminPasswordChangeForm
     change_list_template = Panel.change_list_template
     change_form_template = Panel.change_form_template
+    add_form_template = None
     list_display = ("user", "full_name", "groups_", "role", "active", "signed_in")
     list_display_links = ("user",)
     list_filter = ()

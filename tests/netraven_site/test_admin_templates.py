@@ -117,12 +117,13 @@ def test_no_page_asks_for_anything_from_elsewhere() -> None:
         assert found == []
 
 
-def test_the_classes_of_our_templates_are_in_our_stylesheet() -> None:
+def test_the_classes_of_our_templates_are_in_our_stylesheets() -> None:
     from pathlib import Path
 
     from django.conf import settings
 
-    css = (settings.BASE_DIR / "netraven_site/static/netraven/netraven.css").read_text()
+    sheets = Path(settings.BASE_DIR / "netraven_site/static/netraven").glob("*.css")
+    css = "\n".join(sheet.read_text() for sheet in sheets)
     styled = set(re.findall(r"\.(nr-[a-z-]+)", css))
     used: set[str] = set()
     for path in [*Path(settings.BASE_DIR / "templates").rglob("*.html")]:

@@ -75,8 +75,8 @@ def test_equal_lines_are_folded_unless_the_whole_text_is_asked_for() -> None:
     client = administrator()
     url = f"{DIFF}?before={first.pk}&after={second.pk}"
     assert "equal lines" in text_of(client.get(url))
-    assert "line 5" not in text_of(client.get(url))
-    assert "line 5" in text_of(client.get(url + "&whole=1"))
+    assert "line 17" not in text_of(client.get(url))
+    assert "line 17" in text_of(client.get(url + "&whole=1"))
 
 
 def test_versions_in_the_wrong_order_are_turned_round() -> None:

@@ -56,7 +56,7 @@ def test_the_fleet_is_shown_in_the_five_tones_that_lead_to_the_devices() -> None
         "held": 1,
         "unknown": 1,
     }
-    assert "6 enabled devices , 1 disabled" in text_of(page)
+    assert "6 enabled devices, 1 disabled" in text_of(page)
     client = administrator("other")
     for tone in page.context["fleet"].tones:
         assert tone["url"].replace("&", "&amp;") in body(page)

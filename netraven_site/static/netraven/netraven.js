@@ -95,6 +95,8 @@
         remove.type = "button";
         remove.textContent = "×";
         remove.setAttribute("aria-label", `Remove ${word}`);
+        // Losing the focus here would draw the chips anew under the pointer, and the click would hit nothing.
+        remove.addEventListener("mousedown", (event) => event.preventDefault());
         remove.addEventListener("click", () => { words.splice(index, 1); draw(); typing.focus(); });
         chip.append(remove);
         box.insertBefore(chip, typing);
@@ -129,7 +131,10 @@
 
     typing.addEventListener("input", () => (/[,;]/.test(typing.value) ? add(typing.value) : suggest()));
     typing.addEventListener("focus", suggest);
-    typing.addEventListener("blur", () => { options.hidden = true; add(typing.value); });
+    typing.addEventListener("blur", () => {
+      options.hidden = true;
+      if (typing.value.trim()) add(typing.value);
+    });
     typing.addEventListener("keydown", (event) => {
       const choices = [...options.children];
       if (event.key === "Enter") {
