@@ -11,8 +11,10 @@ def run_shard(shard_id: int) -> None:
 
 
 def heartbeat(host: str) -> None:
-    """Prove that tasks run on this host, and look for shards that lost their worker."""
+    """Prove that tasks run on this host, find shards that lost their worker, and count new logins."""
+    from jobs.analytics.rollup import roll_up
     from jobs.engine import beat, runs
 
     beat.answer(host)
     runs.recover()
+    roll_up(limit_s=2.0)

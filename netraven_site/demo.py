@@ -21,6 +21,7 @@ from threading import Event
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.db import transaction
+from django.urls import reverse
 
 from credentials.exceptions import CredentialsError
 from credentials.models import Credential
@@ -267,11 +268,11 @@ def _counted(seen: Progress) -> str:
 
 @dataclass(frozen=True)
 class Sight:
-    """Something worth a look: a headline, what it shows, and the model and id of its page."""
+    """Something worth a look: a headline, what it shows, and the path of its page."""
 
     headline: str
     text: str
-    page: tuple[str, int]
+    page: str
 
 
 def sights(demo: DemoFleet, runs: list[Run]) -> list[Sight]:
@@ -290,7 +291,7 @@ def sights(demo: DemoFleet, runs: list[Run]) -> list[Sight]:
                 "A password change half done",
                 f"{rotated.device_name} in London still has the old password: {rotated.credential_name!r} was "
                 "refused once, the next one opened it, and from then on it comes first.",
-                ("devices_device", ids[rotated.device_name]),
+                _page("device", ids[rotated.device_name]),
             )
         )
     last = Result.objects.filter(run=runs[-1])
@@ -299,7 +300,7 @@ def sights(demo: DemoFleet, runs: list[Run]) -> list[Sight]:
             Sight(
                 "A device that is down",
                 f"{down.device_name}: {down.outcome_info.label.lower()}; no password was spent on it.",
-                ("devices_device", ids[down.device_name]),
+                _page("device", ids[down.device_name]),
             )
         )
     if last.filter(device_name=fleet.DEMO_HOST_KEY_CHANGES, outcome=Outcome.HOST_KEY_CHANGED).exists():
@@ -307,7 +308,7 @@ def sights(demo: DemoFleet, runs: list[Run]) -> list[Sight]:
             Sight(
                 "A changed host key",
                 f"{fleet.DEMO_HOST_KEY_CHANGES} was sent no password; its new key waits for a decision.",
-                ("devices_device", ids[fleet.DEMO_HOST_KEY_CHANGES]),
+                _page("device", ids[fleet.DEMO_HOST_KEY_CHANGES]),
             )
         )
     changed = last.filter(config_changed=True, config_version__number__gt=1).order_by("device_name").first()
@@ -317,14 +318,24 @@ def sights(demo: DemoFleet, runs: list[Run]) -> list[Sight]:
             Sight(
                 "A diff",
                 f"{changed.device_name}, version {version.number}: {version.summary or 'what changed'}",
-                ("devices_configversion", version.pk),
+                _diff(version),
             )
         )
     found.append(
         Sight(
             "The whole run",
             f"Run {runs[-1].pk}: every device with its outcome and the advice for it.",
-            ("jobs_run", runs[-1].pk),
+            reverse("admin:jobs_run_page", args=[runs[-1].pk]),
         )
     )
     return found
+
+
+def _page(model: str, pk: int) -> str:
+    return reverse(f"admin:devices_{model}_page", args=[pk])
+
+
+def _diff(version: ConfigVersion) -> str:
+    """The page that shows what changed since the version before."""
+    before = ConfigVersion.objects.get(device=version.device_id, kind=version.kind, number=version.number - 1)
+    return f"{reverse('admin:devices_configversion_diff')}?before={before.pk}&after={version.pk}"

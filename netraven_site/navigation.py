@@ -56,14 +56,26 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
         "link": reverse("admin:index"),
         "active": request.path == reverse("admin:index"),
     }
+    logins = [_item(request, *each) for each in _LOGINS]
     administration = [_item(request, *each) for each in _ADMINISTRATION]
     if (docs := _api_page()) is not None:
         administration.append({"title": "API", "icon": "api", "link": docs, "active": False})
     return [
         {"items": [dashboard, *(_item(request, *each) for each in _DAY)]},
-        {"title": "Logins", "separator": True, "items": [_item(request, *each) for each in _LOGINS]},
+        {"title": "Logins", "separator": True, "items": [*logins, _analytics(request)]},
         {"title": "Administration", "separator": True, "items": administration},
     ]
+
+
+def _analytics(request: HttpRequest) -> dict[str, Any]:
+    link = reverse("analytics:rates")
+    return {
+        "title": "Analytics",
+        "icon": "monitoring",
+        "link": link,
+        "active": request.path.startswith(link),
+        "permission": _may("credentials.view_credential"),
+    }
 
 
 def _item(request: HttpRequest, title: str, icon: str, model: str, permission: str) -> dict[str, Any]:

@@ -8,7 +8,6 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from credentials.store import Candidate
 from jobs.analytics.facts import Facts, Kin, Orders, Slot
 from jobs.analytics.replay import Course, Ledger, Walk, walk
 
@@ -246,23 +245,13 @@ def _moves_for(orders: Orders, kin: Kin, failing: int, opening: int) -> Iterator
     if failing not in standing or opening not in standing:
         return
     first, later = standing[failing].priority, standing[opening].priority
-    first_slot, later_slot = (_slot(orders, kin, standing[key]) for key in (failing, opening))
-    yield {later_slot: first - 1}
-    yield {first_slot: later + 1}
-    if first != later:
-        yield {first_slot: later, later_slot: first}
+    # Where the number of a tag rules, changing the credential's own one saves nothing, and the replay says so.
+    yield {(opening, None): first - 1}
+    yield {(failing, None): later + 1}
     for link in orders.shared(kin, opening):
         yield {(opening, link.tag): first - 1}
     for link in orders.shared(kin, failing):
         yield {(failing, link.tag): later + 1}
-
-
-def _slot(orders: Orders, kin: Kin, candidate: Candidate) -> Slot:
-    """Where the number that a candidate stands at is set."""
-    for link in orders.shared(kin, candidate.credential):
-        if candidate.priority_from == f"tag {link.tag_name}":
-            return candidate.credential, link.tag
-    return candidate.credential, None
 
 
 def _effort(move: Mapping[Slot, int]) -> tuple[int, ...]:

@@ -35,6 +35,7 @@ class HostKeyPanel(ReadOnlyPanel):
     # Those that wait come first, as it happens, by the alphabet.
     ordering = ("state", "device__name", "key_type")
     actions = ("approve", "reject")
+    list_note = "Select keys to approve or reject them."
     empty_title = "No host keys"
     empty_text = "A device's key is pinned at first contact, or waits here when the policy asks for approval."
     empty_links: ClassVar[tuple[tuple[str, str], ...]] = (("Devices", "devices_device_changelist"),)
@@ -89,8 +90,8 @@ class HostKeyPanel(ReadOnlyPanel):
             return cells.toned("nothing", "unknown", "This device was never pinned.")
         shown = next((key for key in old if key.key_type == row.key_type), old[0])
         title = "\n".join(f"{key.key_type} {key.fingerprint}" for key in old)
-        same_type = shown.key_type == row.key_type
-        return cells.cut(shown.fingerprint if same_type else f"{shown.key_type} {shown.fingerprint}", title)
+        other = "" if shown.key_type == row.key_type else f"{shown.key_type.removeprefix('ssh-')} "
+        return cells.cut(f"{other}{shown.fingerprint}", title)
 
     @admin.display(description="Last seen", ordering="last_seen_at")
     def seen(self, row: HostKey) -> SafeString:

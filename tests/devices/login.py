@@ -77,7 +77,7 @@ def attempt_logins(
     retries: int = 0,
 ) -> tuple[DeviceReport, MemoryLedger]:
     """Run one device with these credentials as candidates, in this order."""
-    ledger = MemoryLedger({n: each for n, each in enumerate(secrets, start=1)}, verdict)
+    ledger = MemoryLedger(dict(enumerate(secrets, start=1)), verdict)
     candidates = tuple(
         candidate(
             n,

@@ -34,8 +34,7 @@ def crowd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Portal]:
 @pytest.fixture(scope="module")
 def fleet(crowd: Portal) -> Iterator[SimulatedFleet]:
     devices = [
-        SimDevice(f"g{n:03}", "cisco_ios", LOGIN, config_kb=5, reject_delay_s=0.1, tags=("crowd",))
-        for n in range(SIZE)
+        SimDevice(f"g{n:03}", "cisco_ios", LOGIN, config_kb=5, reject_delay_s=0.1, tags=("crowd",)) for n in range(SIZE)
     ]
     with SimulatedFleet(devices) as running:
         crowd.import_devices([handle.spec for handle in running])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from credentials.services import SecretsInput, update_credential
+from devices.models import Device
 from jobs.analytics import report
 from jobs.analytics.advice import loginless, loginless_details, redundant, verdicts
 from jobs.analytics.facts import load_facts
@@ -108,11 +109,7 @@ def test_a_credential_that_matches_a_device_which_nothing_is_known_to_open_may_b
 def test_the_one_that_is_tried_before_must_itself_still_work_there():
     first, spare = credential("first", priority=1), credential("spare", priority=2)
     opened_by(4, first, spare)
-    login(device("r0x"), spare)
-    roll_up()
     for where in ("r1", "r2"):
-        from devices.models import Device
-
         login(Device.objects.get(name=where), first, "rejected", ago(days=-1))
     assert redundant(facts()) == []
 
@@ -222,6 +219,14 @@ def test_a_device_that_is_opened_by_a_credential_it_no_longer_shares_a_tag_with_
     login(device("r1"), a)
     update_credential(a, tags=["lab"])
     assert listed() == [("r1", "unmatched", 0, 0)]
+
+
+def test_what_a_former_version_opened_proves_nothing_of_the_present_one():
+    a = credential("a")
+    login(device("r1"), a)
+    assert loginless(facts()).untried == 0
+    update_credential(a, secrets=SecretsInput(password="newer"))
+    assert loginless(facts()).untried == 1
 
 
 def test_a_disabled_device_is_left_alone():

@@ -17,7 +17,6 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError, connections
-from django.urls import NoReverseMatch, reverse
 
 from credentials.management.output import INTERRUPTED, WRONG_USE, printable
 from devices.simulator.demo import DEMO_OLD_PASSWORD
@@ -175,14 +174,8 @@ def _administrator() -> str:
     return found.get_username() if found is not None else DEFAULT_USERNAME
 
 
-def _address(page: tuple[str, int] | None = None) -> str:
-    """The address of a page of the admin, or of the portal."""
+def _address(path: str = "/") -> str:
+    """The address of a page of the portal."""
     host = settings.NETRAVEN_HOST
     shown = f"[{host}]" if ":" in host else host
-    path = "/"
-    if page is not None:
-        try:
-            path = reverse(f"admin:{page[0]}_change", args=[page[1]])
-        except NoReverseMatch:
-            path = "/admin/"
     return f"http://{shown}:{settings.NETRAVEN_PORT}{path}"
