@@ -282,18 +282,23 @@ class Guard:
         }
 
     def held_accounts(self, now: datetime | None = None) -> list[tuple[GuardAccount, int, int]]:
-        """Accounts without rejections left: (account, spent, limit)."""
+        """Accounts without rejections left: (account, spent, limit), by label; one query."""
         now = now or timezone.now()
-        recent = GuardAccount.objects.filter(
-            logins__at__gt=now - timedelta(seconds=self.limits.window_s), logins__state__in=GuardState.values
-        ).distinct()
-        held = []
-        for account in recent:
-            spent, _, _ = self._spent(account, now)
-            limit = self.limits.budget(account.scope)
-            if spent >= limit:
-                held.append((account, spent, limit))
-        return held
+        start = now - timedelta(seconds=self.limits.window_s)
+        counts = Q(logins__at__gt=start)
+        counts &= Q(last_success_at=None) | Q(logins__at__gt=F("last_success_at"))
+        counts &= Q(released_at=None) | Q(logins__at__gt=F("released_at"))
+        # As in `_spent`: while an account is proven, only rejections count.
+        unproven = Q(last_success_at=None) | Q(last_success_at__lte=start)
+        counts &= Q(logins__state=GuardState.REJECTED) | (Q(logins__state=GuardState.UNANSWERED) & unproven)
+        recent = GuardLogin.objects.filter(at__gt=start).values("account")
+        accounts = GuardAccount.objects.filter(pk__in=recent).annotate(spent=Count("logins", filter=counts))
+        local = Q(scope=AccountScope.LOCAL)
+        out = (local & Q(spent__gte=self.limits.local)) | (~local & Q(spent__gte=self.limits.central))
+        return [
+            (account, account.spent, self.limits.budget(account.scope))
+            for account in accounts.filter(out).order_by("label")
+        ]
 
     @transaction.atomic
     def release(self, account: GuardAccount, by: str, now: datetime | None = None) -> None:

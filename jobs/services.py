@@ -39,6 +39,23 @@ def clean_kind(kind: str, parameters: Mapping[str, Any] | None) -> dict[str, Any
         raise ValidationError({"parameters": error.messages}) from error
 
 
+def save_job(
+    job: Job, *, tags: Iterable[Tag] | None = None, devices: Iterable[Device] | None = None, **plain: Any
+) -> Job:
+    """Make or change a job; None leaves tags or devices as they are. ValidationError names each wrong field."""
+    for field, value in plain.items():
+        setattr(job, field, value)
+    job.parameters = clean_kind(job.kind, job.parameters)
+    job.full_clean()
+    with transaction.atomic():
+        job.save()
+        if tags is not None:
+            job.tags.set(tags)
+        if devices is not None:
+            job.devices.set(devices)
+    return job
+
+
 def start_run(job: Job, *, trigger: Trigger, user: User | None = None) -> Run:
     """Start a job now. ValidationError when it is disabled or its parameters no longer hold."""
     if not job.enabled:

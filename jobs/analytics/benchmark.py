@@ -113,8 +113,35 @@ def _roll_up() -> None:
     _say("roll-up with nothing to count", *_timed(lambda: rollup.roll_up(limit_s=1)))
 
 
-def _pages() -> Iterator[tuple[str, Callable[[], Any]]]:
-    return iter(())
+def _pages() -> list[tuple[str, Callable[[], Any]]]:
+    """What each page asks for."""
+    from jobs.analytics import advice, coverage, rates, report
+    from jobs.analytics.facts import load_facts
+    from jobs.rollups import Dimension
+
+    def loginless() -> None:
+        advice.loginless_details(advice.loginless(load_facts()).found[:50])
+
+    def advise_anew() -> None:
+        report.forget()
+        report.advise()
+
+    rejected = coverage.CoverageFilter(credential="tacacs-2025", cover=coverage.Cover.REJECTED)
+    return [
+        ("rates of all logins, 30 days", lambda: (rates.rates(), rates.credential_uses())),
+        ("rates of all logins, 365 days", lambda: (rates.rates(days=365), rates.credential_uses(365))),
+        ("rates by tag, 365 days", lambda: rates.rates(Dimension.TAG, 365)),
+        ("rates by platform, 365 days", lambda: rates.rates(Dimension.PLATFORM, 365)),
+        ("rates by site, 365 days", lambda: rates.rates(Dimension.SITE, 365)),
+        ("rates of one site, 365 days", lambda: rates.rates(Dimension.SITE, 365, value="site-01")),
+        ("advice, replayed anew", advise_anew),
+        ("advice, nothing changed since", report.advise),
+        ("devices without a working login", loginless),
+        ("coverage, first page", lambda: coverage.coverage(coverage.CoverageFilter())),
+        ("coverage, last page", lambda: coverage.coverage(coverage.CoverageFilter(), 10**6)),
+        ("coverage, what one credential does not open", lambda: coverage.coverage(rejected)),
+        ("coverage, the filters", coverage.choices),
+    ]
 
 
 def _timed(work: Callable[[], Any]) -> tuple[float, int]:

@@ -42,3 +42,9 @@ def _ordering(facts: Facts, days: int, now: datetime) -> Ordering:
     if kept is None or kept[0] != key:
         kept = _kept = (key, best_ordering(facts, read_ledger(facts, days, now)))
     return kept[1]
+
+
+def forget() -> None:
+    """Have the next answer made anew."""
+    global _kept
+    _kept = None

@@ -4,29 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db import transaction
 from rest_framework import serializers
 
 from devices.connector.outcomes import info
 from jobs.kinds import KINDS
 from jobs.models import Attempt, Job, Result, Run
-from jobs.services import clean_kind
+from jobs.services import save_job
 from netraven_site.api.fields import DeviceRefs, KnownTags, StrictSerializer
-
-
-def save_job(job: Job, *, tags: Any = None, devices: Any = None, **plain: Any) -> Job:
-    """Make or change a job; None leaves tags or devices as they are. ValidationError names each wrong field."""
-    for field, value in plain.items():
-        setattr(job, field, value)
-    job.parameters = clean_kind(job.kind, job.parameters)
-    job.full_clean()
-    with transaction.atomic():
-        job.save()
-        if tags is not None:
-            job.tags.set(tags)
-        if devices is not None:
-            job.devices.set(devices)
-    return job
 
 
 class JobSerializer(StrictSerializer, serializers.ModelSerializer[Job]):
