@@ -5,10 +5,13 @@ Only what stands now counts: enabled credentials in their current version, enabl
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from itertools import chain
 from typing import NamedTuple
 
@@ -52,11 +55,10 @@ class PairFacts(NamedTuple):
 class Orders:
     """The candidates of devices under given priorities, by the store's own rule; each answer is kept."""
 
-    def __init__(self, credentials: Mapping[int, StoredCredential], links: Iterable[Link]) -> None:
-        self.credentials = dict(credentials)
-        self._links: dict[int, list[Link]] = defaultdict(list)
-        for link in links:
-            self._links[link.tag].append(link)
+    def __init__(self, credentials: Mapping[int, StoredCredential], links: Mapping[int, list[Link]]) -> None:
+        """`links` by tag."""
+        self.credentials = credentials
+        self._links = links
         self._fallbacks = {key: each for key, each in credentials.items() if each.is_fallback}
         self._known: dict[tuple[Kin, int | None, frozenset[int]], list[Candidate]] = {}
 
@@ -78,14 +80,14 @@ class Orders:
 
     def with_priorities(self, changes: Mapping[Slot, int]) -> Orders:
         """The same credentials with some numbers changed."""
-        credentials = dict(self.credentials)
+        credentials, links = dict(self.credentials), dict(self._links)
         for (credential, tag), number in changes.items():
             if tag is None:
                 credentials[credential] = replace(credentials[credential], priority=number)
-        links = [
-            replace(link, priority=changes[slot]) if (slot := (link.credential, link.tag)) in changes else link
-            for link in self.links()
-        ]
+            else:
+                links[tag] = [
+                    replace(link, priority=number) if link.credential == credential else link for link in links[tag]
+                ]
         return Orders(credentials, links)
 
     def shared(self, kin: Kin, credential: int) -> list[Link]:
@@ -95,6 +97,18 @@ class Orders:
     def links(self) -> Iterator[Link]:
         """Every tag on every credential."""
         return chain.from_iterable(self._links.values())
+
+    @cached_property
+    def state(self) -> str:
+        """A digest of everything that decides the order of credentials."""
+        rows = [
+            sorted(
+                (each.id, each.version, each.priority, each.is_fallback, each.allow_telnet)
+                for each in self.credentials.values()
+            ),
+            sorted((link.credential, link.tag, link.priority is None, link.priority or 0) for link in self.links()),
+        ]
+        return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
 
 
 @dataclass
@@ -127,8 +141,10 @@ def load_orders() -> Orders:
         for row in Credential.objects.filter(enabled=True).order_by().values(*columns)
     }
     links = CredentialTag.objects.filter(content_object__enabled=True)
-    rows = links.values_list("content_object_id", "tag_id", "tag__name", "priority")
-    return Orders(credentials, [Link(*row) for row in rows])
+    by_tag: dict[int, list[Link]] = defaultdict(list)
+    for row in links.values_list("content_object_id", "tag_id", "tag__name", "priority"):
+        by_tag[row[1]].append(Link(*row))
+    return Orders(credentials, dict(by_tag))
 
 
 def load_facts() -> Facts:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -68,18 +66,6 @@ class Ordering:
         return self.saved * 7 / self.days
 
 
-def state_of(orders: Orders) -> str:
-    """A digest of everything that decides the order of credentials."""
-    rows = [
-        sorted(
-            (each.id, each.version, each.priority, each.is_fallback, each.allow_telnet)
-            for each in orders.credentials.values()
-        ),
-        sorted((link.credential, link.tag, link.priority is None, link.priority or 0) for link in orders.links()),
-    ]
-    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
-
-
 def best_ordering(facts: Facts, ledger: Ledger) -> Ordering:
     """The few changes of priorities that save most failed logins; greedy, each step replayed."""
     search = _Search(facts.orders, ledger)
@@ -94,7 +80,7 @@ def best_ordering(facts: Facts, ledger: Ledger) -> Ordering:
         failed_now=search.failed_now,
         failed_then=search.failed_then,
         avoided=tuple(search.avoided()),
-        state=state_of(facts.orders),
+        state=facts.orders.state,
     )
 
 

@@ -15,7 +15,7 @@ from django.utils import timezone
 from credentials.models import Credential, CredentialTag
 from credentials.services import update_credential
 from jobs.analytics.facts import Slot, load_orders
-from jobs.analytics.ordering import Change, Ordering, state_of
+from jobs.analytics.ordering import Change, Ordering
 from jobs.rollups import Reordering
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def apply_offer(offered: str, user: User) -> Reordering:
         raise ValidationError("There is nothing to apply.")
     with transaction.atomic():
         credentials = _locked(changes)
-        if state_of(load_orders()) != found["state"]:
+        if load_orders().state != found["state"]:
             raise ValidationError(_CHANGED)
         _set(credentials, {(each.credential, each.tag): each.after for each in changes})
         return Reordering.objects.create(

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from jobs.analytics.advice import LoginlessDevices, Redundant, Verdicts, loginless, redundant, verdicts
 from jobs.analytics.facts import Facts, load_facts
-from jobs.analytics.ordering import Ordering, best_ordering, state_of
+from jobs.analytics.ordering import Ordering, best_ordering
 from jobs.analytics.replay import WINDOW_DAYS, read_ledger
 from jobs.analytics.rollup import counted_up_to
 
@@ -37,7 +37,7 @@ def _ordering(facts: Facts, days: int, now: datetime) -> Ordering:
     """The best order; the last answer again while nothing has changed that it was made from."""
     global _kept
     devices = hash(frozenset(facts.devices.items()))
-    key = (counted_up_to(), state_of(facts.orders), devices, days, now.replace(minute=0, second=0, microsecond=0))
+    key = (counted_up_to(), facts.orders.state, devices, days, now.replace(minute=0, second=0, microsecond=0))
     kept = _kept
     if kept is None or kept[0] != key:
         kept = _kept = (key, best_ordering(facts, read_ledger(facts, days, now)))

@@ -24,6 +24,7 @@ BEHAVIOURS = [
     (None, Outcome.SUCCESS, 1),
     (Fault.CLOSES_BEFORE_BANNER, Outcome.BUSY, 0),
     (Fault.SILENT_BANNER, Outcome.TIMEOUT, 0),
+    (Fault.SLOW_BANNER, Outcome.SUCCESS, 1),
     (Fault.GARBAGE_BANNER, Outcome.PROTOCOL_ERROR, 0),
     (Fault.LEGACY_KEX_ONLY, Outcome.ALGORITHM_MISMATCH, 0),
     (Fault.LEGACY_HOST_KEY_ONLY, Outcome.ALGORITHM_MISMATCH, 0),
@@ -58,7 +59,9 @@ def name_of(fault: Fault | None) -> str:
 @pytest.fixture(scope="module")
 def fleet():
     devices = [
-        SimDevice(f"d-{name_of(fault)}", "cisco_ios", LOGIN, faults=frozenset({fault} if fault else ()))
+        SimDevice(
+            f"d-{name_of(fault)}", "cisco_ios", LOGIN, faults=frozenset({fault} if fault else ()), banner_delay_s=1.0
+        )
         for fault in {fault for fault, *_ in BEHAVIOURS} | {fault for fault, _ in BACKUPS}
     ]
     devices.append(SimDevice("enable", "cisco_ios", LOGIN, needs_enable=True))

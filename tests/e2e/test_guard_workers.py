@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections import Counter
 from collections.abc import Iterator
 
@@ -10,10 +12,14 @@ import pytest
 from devices.simulator.fleet import SimulatedFleet
 from devices.simulator.spec import SimDevice, SimLogin
 from tests.e2e.portal import Portal
+from tests.netraven_site.instance import wait_until
 
 pytestmark = pytest.mark.e2e
 LOGIN = (SimLogin("ops", "right-4b1c"),)
 SIZE = 200
+IMPORT = "from collections import Counter; from jobs.models import Run, Shard"
+LAST = "last = Run.objects.latest('pk')"
+FINISHED = "Run.objects.latest('pk').finished_at"
 
 
 @pytest.fixture(scope="module")
@@ -124,3 +130,29 @@ def test_no_device_sees_the_same_wrong_password_twice_over_several_runs(crowd, f
     assert report["by_outcome"] == {"success": SIZE}
     assert received(fleet)["wrong-1"] == SIZE
     assert received(fleet)["wrong-2"] == SIZE
+
+
+def test_workers_killed_with_logins_in_flight_hold_nothing_of_a_proven_account(crowd, fleet):
+    forget(crowd, fleet)
+    devices = [
+        SimDevice(f"slow{n:03}", "cisco_ios", LOGIN, config_kb=5, latency_s=0.6, tags=("slow",)) for n in range(100)
+    ]
+    with SimulatedFleet(devices) as slow:
+        crowd.import_devices([handle.spec for handle in slow])
+        crowd.add_credential(
+            "proven", "ops", "--password-stdin", "--tags", "crowd,slow", "--scope", "central", secrets=["right-4b1c"]
+        )
+        assert crowd.run_job("--kind", "credential_test", "--device", "g000")["by_outcome"] == {"success": 1}
+        crowd.must("run_job", "--kind", "credential_test", "--tag", "slow")
+        wait_until(lambda: sum(len(handle.offers) for handle in slow) >= 10, 60, "logins in flight")
+        holders = crowd.ask("list(Shard.objects.exclude(holder='').values_list('holder', flat=True))", IMPORT)
+        assert holders
+        for holder in holders:
+            os.kill(int(holder.rsplit(":", 1)[1]), signal.SIGKILL)
+        wait_until(lambda: bool(crowd.ask(FINISHED, IMPORT)), 180, "the run finished by other workers")
+        outcomes = crowd.ask("dict(Counter(last.results.values_list('outcome', flat=True)))", IMPORT, LAST)
+        again = crowd.ask("last.results.filter(tries__gt=1).count()", IMPORT, LAST)
+        held = crowd.ask("len(get_guard().held_accounts())", "from credentials.guard import get_guard")
+    assert outcomes == {"success": 100}
+    assert again > 0
+    assert held == 0
