@@ -26,8 +26,16 @@ run: install ## the portal without the demo: first start when needed, then web a
 	@./manage.py setup
 	@exec ./manage.py up
 
+# Where `make services` starts it; the tests that are about transactions run there as well.
+POSTGRES ?= postgres://postgres@127.0.0.1:5432/test
+ON_POSTGRES = tests/jobs/test_runs.py tests/jobs/test_analytics_rollup.py tests/credentials/test_guard.py \
+  tests/credentials/test_store.py tests/devices/test_host_keys.py tests/devices/test_config_store.py
+
 test: install-dev test-tools lint ## everything: linters, then tests
 	@home=$$(mktemp -d); trap 'rm -rf "$$home"' EXIT; \
+	echo "the engine on PostgreSQL ($(POSTGRES))"; \
+	NETRAVEN_HOME="$$home" DATABASE_URL="$(POSTGRES)" $(BIN)/python -m pytest -n 2 --dist loadfile -q $(ON_POSTGRES); \
+	echo "everything, on SQLite where a test does not say otherwise"; \
 	NETRAVEN_HOME="$$home" $(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 test-tools:

@@ -69,3 +69,7 @@ class SecretMisplaced(SecretError):
 
 class SecretNotWritable(SecretError, TypeError):
     """Something other than a sealed value was on its way into a secret column; nothing was written."""
+
+
+class CredentialChanged(CredentialsError):
+    """The credential is no longer the one that a run was planned with; nothing was sent."""

@@ -15,6 +15,7 @@ from typing import Protocol
 from django.db.models import F, Q
 
 from credentials.choices import AccountScope
+from credentials.exceptions import CredentialChanged
 from credentials.guard import Guard, get_guard
 from credentials.models import SECRET_FIELDS, Credential, CredentialTag
 
@@ -102,8 +103,11 @@ class CredentialStore(Protocol):
         `only` names one credential, which is then a candidate of every place, matching or not.
         """
 
-    def open(self, credential: int) -> OpenedCredential:
-        """Open the secrets of one credential; SecretError when that is impossible."""
+    def open(self, credential: int, version: int | None = None) -> OpenedCredential:
+        """Open the secrets of one credential; SecretError when that is impossible.
+
+        With `version`, CredentialChanged when it was edited, disabled or deleted since it was planned.
+        """
 
     def record(self, credential: int, fate: str, at: datetime) -> None:
         """Count a login with this credential; `fate` as in the guard."""
@@ -244,9 +248,11 @@ class DatabaseStore:
             for row in query.values(*columns, *words)
         }
 
-    def open(self, credential: int) -> OpenedCredential:
+    def open(self, credential: int, version: int | None = None) -> OpenedCredential:
         """See CredentialStore."""
-        row = Credential.objects.get(pk=credential)
+        row = Credential.objects.filter(pk=credential).first()
+        if row is None or not row.enabled or (version is not None and row.version != version):
+            raise CredentialChanged("The credential was changed while the run went on. Run it again.")
         opened = {field: secret.reveal() if (secret := getattr(row, field)) else None for field in SECRET_FIELDS}
         return OpenedCredential(username=row.username, **opened)
 
@@ -289,7 +295,7 @@ class InMemoryStore:
             for place in places
         }
 
-    def open(self, credential: int) -> OpenedCredential:
+    def open(self, credential: int, version: int | None = None) -> OpenedCredential:
         """See CredentialStore."""
         return self._opened[credential]
 

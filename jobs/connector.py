@@ -260,7 +260,7 @@ class JobDeviceConnector:
             report = _Gate(Outcome.HELD, str(error), candidate=candidate)
         except CredentialsError as error:
             report.detail = f"The secret of {candidate.name} cannot be opened: {error}"
-            report.advice = "Check the keyring of this instance: ./manage.py check"
+            report.advice = "Run the job again; if it stays so, check the keyring: ./manage.py check"
         finally:
             connector.close()
             evidence = connector.evidence

@@ -69,9 +69,10 @@ class DeviceChannel:
 
     def show(self, text: str, limit: int = 300) -> str:
         """The device's words for a message: printable, and without the login's secrets."""
+        plain = printable(text, len(text) + 1)
         for secret in self._masked:
-            text = text.replace(secret, "<secret>")
-        return printable(text, limit)
+            plain = plain.replace(secret, "<secret>")
+        return printable(plain, limit)
 
     # --- reading and writing --------------------------------------------------------------------
     def recv_text(self, wait_s: float) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 import time
 from collections.abc import Callable
 from types import TracebackType
@@ -22,7 +23,6 @@ from devices.connector.terminal import (
     EXPIRED,
     PASSWORD_PROMPT,
     REFUSED,
-    USERNAME_PROMPT,
     TelnetSession,
     terminal_login,
 )
@@ -60,7 +60,7 @@ class _Attached(BaseConnection):  # type: ignore[misc]  # Netmiko is not typed f
             plain = ANSI.sub("", greeting).replace("\r", "")
             if EXPIRED.search(plain):
                 raise ConnectorError(Outcome.PASSWORD_EXPIRED, f"The device says: {channel.show(plain, 160)}")
-            if session.noauth or USERNAME_PROMPT.search(plain) or PASSWORD_PROMPT.search(plain):
+            if session.noauth:
                 secrets = session.secrets
                 assert secrets is not None
                 terminal_login(channel, session.target, secrets.username, lambda: secrets, session.evidence)
@@ -99,6 +99,7 @@ class CoreDeviceConnector:
         else:
             self._session = SshSession(target, secrets, check_host_key, self._deadline)
         self._conn: BaseConnection | None = None
+        self._watchdog: threading.Timer | None = None
 
     @property
     def evidence(self) -> Evidence:
@@ -123,6 +124,11 @@ class CoreDeviceConnector:
     # --- login ----------------------------------------------------------------------------------
     def open(self) -> None:
         """Connect, check the host key, log in and find the prompt; raises ConnectorError."""
+        # Some waits of paramiko have no time-out: past the deadline the socket is closed under them.
+        left = self._deadline - time.monotonic()
+        self._watchdog = threading.Timer(max(0.1, left + 1.0), self._session.abort)
+        self._watchdog.daemon = True
+        self._watchdog.start()
         self._session.connect()
         telnet = self.target.transport == "telnet"
         name = f"{self.platform.driver}_telnet" if telnet else self.platform.driver
@@ -241,7 +247,7 @@ class CoreDeviceConnector:
         channel.send_text(command + conn.RETURN)
         reader = _Answer(command, conn.base_prompt, self.platform.pager)
         last_data = time.monotonic()
-        confirmations = 5 if confirm else 0
+        confirmations = 5
         while True:
             chunk = channel.recv_text(reader.patience)
             now = time.monotonic()
@@ -255,9 +261,13 @@ class CoreDeviceConnector:
                     f"The device closed the session in the middle of the answer to {command[:60]!r}.",
                 )
             if reader.is_complete(now - last_data):
-                if confirmations == 0 or self._prompt_answers(reader):
+                if not confirm or self._prompt_answers(reader):
                     return reader.answer()
                 confirmations -= 1
+                if not confirmations:
+                    raise ConnectorError(
+                        Outcome.INCOMPLETE_OUTPUT, f"The answer to {command[:60]!r} does not come to an end."
+                    )
                 last_data = time.monotonic()
                 continue
             if reader.at_pager():
@@ -294,6 +304,8 @@ class CoreDeviceConnector:
 
     def close(self) -> None:
         """End the session; safe to call at any time and twice."""
+        if self._watchdog is not None:
+            self._watchdog.cancel()
         conn, self._conn = self._conn, None
         if conn is not None:
             conn.disconnect()
@@ -364,7 +376,7 @@ class _Answer:
         if self.echo_seen:
             # The echo may be wrapped, so look for the end of the line on which its last characters stand.
             seen = ""
-            for match in re.finditer(r"\n", text):
+            for match in re.finditer(r"\n", text[:16_384]):
                 seen = re.sub(r"\s+", "", ANSI.sub("", text[: match.end()]).replace("\x08", ""))
                 if self._squeezed_echo in seen:
                     text = text[match.end() :]

@@ -12,6 +12,14 @@ from collections.abc import Callable
 from typing import Any
 
 import paramiko
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+    load_ssh_private_key,
+)
 from paramiko import Message
 from paramiko.auth_handler import AuthOnlyHandler
 from paramiko.ssh_exception import BadAuthenticationType, ChannelException, IncompatiblePeer, SSHException
@@ -41,6 +49,7 @@ LEGACY_ALGORITHMS: dict[str, list[str]] = {
     "macs": ["hmac-md5", "hmac-sha1-96", "hmac-md5-96"],
 }
 MSG_SERVICE_REQUEST = 5
+_MOST_PROMPTS = 8
 _RSA_ALGORITHMS = ("rsa-sha2-512", "rsa-sha2-256", "ssh-rsa")
 BUSY_WORDS = re.compile(
     r"too many|maximum (?:number|sessions|connections|logins)|max(?:imum)?[ -]?(?:sessions|startups)|exceeded"
@@ -49,6 +58,7 @@ BUSY_WORDS = re.compile(
     re.IGNORECASE,
 )
 _NEW_PASSWORD = re.compile(r"new[ _-]*password|change.*password|password.*expired|enter new", re.IGNORECASE)
+_ONE_TIME = re.compile(r"one[- ]?time|\botp\b|oath|token|\bcode\b|verification|second factor|duo", re.IGNORECASE)
 _PASSWORD_PROMPT = re.compile(r"passw|pass ?phrase|secret|kennwort|mot de passe|contrase|密码|口令", re.IGNORECASE)
 KEY_CLASSES: tuple[type[paramiko.PKey], ...] = (paramiko.Ed25519Key, paramiko.ECDSAKey, paramiko.RSAKey)
 
@@ -70,15 +80,28 @@ class MethodMismatch(ConnectorError):
 
 def load_private_key(text: str, passphrase: str | None) -> paramiko.PKey:
     """Parse a private key; raises ConnectorError without the key's text when it cannot be read."""
-    for kind in KEY_CLASSES:
-        # A key of another kind, a wrong passphrase and a damaged key all land here.
-        with contextlib.suppress(SSHException, ValueError, IndexError, UnicodeDecodeError, TypeError):
-            return kind.from_private_key(io.StringIO(text), passphrase or None)
+    secret = passphrase.encode() if passphrase else None
+    with contextlib.suppress(ValueError, TypeError, UnsupportedAlgorithm):
+        load = load_ssh_private_key if "OPENSSH PRIVATE KEY" in text else load_pem_private_key
+        key = load(text.strip().encode() + b"\n", secret)
+        # paramiko reads no PKCS#8, so every key is given to it in OpenSSH's form; it never leaves this process.
+        plain = key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()).decode()
+        for kind in KEY_CLASSES:
+            with contextlib.suppress(SSHException, ValueError, IndexError, UnicodeDecodeError, TypeError):
+                return kind.from_private_key(io.StringIO(plain))
     raise ConnectorError(Outcome.INTERNAL_ERROR, "The private key of the credential cannot be read.")
 
 
 class _AuthHandler(AuthOnlyHandler):  # type: ignore[misc]  # paramiko is untyped
     """paramiko 4.0 listens for the answer only after it has sent the request, and so can miss it."""
+
+    def _parse_userauth_info_request(self, message: Message) -> None:
+        look = Message(message.asbytes())
+        for _ in range(3):
+            look.get_binary()
+        if look.get_int() > _MOST_PROMPTS:
+            raise SSHException("the server asks too many questions at once")
+        super()._parse_userauth_info_request(message)
 
     def send_auth_request(
         self, username: str, method: str, finish_message: Callable[[Message], None] | None = None
@@ -149,6 +172,7 @@ class SshSession:
         self._wire: WireSocket | None = None
         self._transport: paramiko.Transport | None = None
         self._asked_again: str | None = None
+        self._first_question = ""
 
     def _left(self, limit_s: float) -> float:
         left = min(limit_s, self._deadline - time.monotonic())
@@ -201,10 +225,12 @@ class SshSession:
     def _handshake_error(self, error: Exception) -> ConnectorError:
         wire = self._wire
         assert wire is not None
-        said = self._log.disconnect_text
+        said = self._said
         head = printable(wire.head.decode("utf-8", "replace"), 120)
         if isinstance(error, IncompatiblePeer):
-            return ConnectorError(Outcome.ALGORITHM_MISMATCH, f"{error}".rstrip(".") + "." + self._legacy_hint())
+            return ConnectorError(
+                Outcome.ALGORITHM_MISMATCH, printable(f"{error}", 160).rstrip(".") + "." + self._legacy_hint()
+            )
         if not wire.bytes_in:
             if wire.closed_by_peer:
                 return ConnectorError(Outcome.BUSY, "The device closed the connection before it said anything.")
@@ -220,7 +246,15 @@ class SshSession:
         if isinstance(error, EOFError | TimeoutError) or "imeout" in str(error) or "timed out" in str(error):
             # EOF without the other side closing is our own end of patience.
             return ConnectorError(Outcome.TIMEOUT, "Connected, then silent during the SSH key exchange.")
-        return ConnectorError(Outcome.PROTOCOL_ERROR, f"SSH key exchange failed: {error}")
+        return ConnectorError(Outcome.PROTOCOL_ERROR, f"SSH key exchange failed: {printable(str(error), 160)}")
+
+    @property
+    def _said(self) -> str:
+        """What the server said when it hung up: printable, and without the login's secrets."""
+        text = self._log.disconnect_text
+        for secret in self.secrets.values() if self.secrets else []:
+            text = text.replace(secret, "<secret>")
+        return printable(text, 160)
 
     def _legacy_hint(self) -> str:
         if self.target.legacy_ssh:
@@ -239,7 +273,7 @@ class SshSession:
             self.noauth = True
         except BadAuthenticationType as error:
             offered = tuple(error.allowed_types)
-        except (SSHException, EOFError, OSError) as error:
+        except Exception as error:  # noqa: BLE001 - a hostile server can make paramiko raise nearly anything
             if transport.is_active() and "failed" in str(error):
                 offered = ()  # refused without a list: try what we have
             else:
@@ -252,7 +286,9 @@ class SshSession:
         transport.auth_timeout = self._left(self.target.limits.auth_s)
         try:
             self._send_secret(transport, username, secrets, offered)
-        except (SSHException, EOFError, OSError):
+        except ConnectorError:
+            raise
+        except Exception:  # noqa: BLE001, S110 - a hostile server can make paramiko raise nearly anything
             pass  # what it means is read from the wire, not from the exception
         finally:
             self.evidence.fate = self._log.fate
@@ -262,10 +298,10 @@ class SshSession:
     def _closed_before_secret(self, error: Exception) -> ConnectorError:
         wire = self._wire
         assert wire is not None
-        said = self._log.disconnect_text
+        said = self._said
         if wire.closed_by_peer or said or not (self._transport and self._transport.is_active()):
             return ConnectorError(Outcome.BUSY, f"The device closed the connection before the login. {said}".strip())
-        return ConnectorError(Outcome.TIMEOUT, f"The device did not offer a login: {error}")
+        return ConnectorError(Outcome.TIMEOUT, f"The device did not offer a login: {printable(str(error), 160)}")
 
     def _send_secret(
         self, transport: paramiko.Transport, username: str, secrets: LoginSecrets, offered: tuple[str, ...]
@@ -279,8 +315,8 @@ class SshSession:
                 if transport.is_authenticated():
                     return
                 offered = tuple(further) or offered
-            if not transport.is_active():
-                return
+            if not transport.is_active() or (self._log.fate != Fate.REJECTED and not self._log.was_partial):
+                return  # the key is not answered yet: a password now would get its answer
         if secrets.password and (not offered or "password" in offered):
             transport.auth_password(username, secrets.password, fallback=False)
         elif secrets.password and "keyboard-interactive" in offered:
@@ -298,9 +334,12 @@ class SshSession:
         if _NEW_PASSWORD.search(text) and self._log.secrets_sent:
             self._asked_again = "new"
         elif self._log.secrets_sent:
-            self._asked_again = "same" if _PASSWORD_PROMPT.search(text) else "other"
+            # Only the very same question again says no to the first answer; a code is a further factor.
+            again = text.casefold() == self._first_question and not _ONE_TIME.search(text)
+            self._asked_again = "same" if again else "other"
         elif len(prompts) > 1 or not (_PASSWORD_PROMPT.search(text) or not prompts[0][1]):
             self._asked_again = "other"
+        self._first_question = self._first_question or text.casefold()
         if self._asked_again:
             raise SSHException("The dialogue asks for something that is not ours to answer.")
         return [self.secrets.password or ""]
@@ -310,7 +349,7 @@ class SshSession:
         log, evidence = self._log, self.evidence
         if transport.is_authenticated() and transport.is_active() and evidence.fate == Fate.ACCEPTED:
             return
-        said = log.disconnect_text
+        said = self._said
         if log.wants_new_password or self._asked_again == "new":
             evidence.fate = Fate.ACCEPTED
             raise ConnectorError(
@@ -340,6 +379,8 @@ class SshSession:
         self.authenticate(username)
         stream = self.open_shell(width, height)
         assert self.secrets is not None
+        assert self._wire is not None
+        self._wire.capped = False
         channel = DeviceChannel(stream, self._deadline, self.target.limits.max_output)
         channel.mask(self.secrets.values())
         self.channel = channel
@@ -356,9 +397,11 @@ class SshSession:
             channel.get_pty(term="vt100", width=width, height=height)
             channel.invoke_shell()
         except ChannelException as error:
-            raise ConnectorError(Outcome.BUSY, f"The device refused a session: {error.text}") from None
+            raise ConnectorError(
+                Outcome.BUSY, f"The device refused a session: {printable(str(error.text), 160)}"
+            ) from None
         except (SSHException, EOFError, OSError) as error:
-            said = self._log.disconnect_text
+            said = self._said
             if not transport.is_active():
                 if not said or BUSY_WORDS.search(said):
                     raise ConnectorError(
@@ -368,13 +411,18 @@ class SshSession:
                 raise ConnectorError(Outcome.PROTOCOL_ERROR, f"The device hung up: {said}") from None
             if isinstance(error, TimeoutError) or "imeout" in str(error):
                 raise ConnectorError(Outcome.TIMEOUT, "Logged in, then no terminal came.") from None
-            raise ConnectorError(Outcome.PROTOCOL_ERROR, f"No terminal: {error}") from None
+            raise ConnectorError(Outcome.PROTOCOL_ERROR, f"No terminal: {printable(str(error), 160)}") from None
         return channel
 
     @property
     def is_open(self) -> bool:
         """Whether the connection still stands."""
         return self._transport is not None and self._transport.is_active()
+
+    def abort(self) -> None:
+        """Close the socket under whoever waits for it; from another thread."""
+        if self._wire is not None:
+            self._wire.close()
 
     def close(self) -> None:
         """Close the connection; safe to call twice and from another thread."""

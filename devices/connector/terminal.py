@@ -12,12 +12,12 @@ from devices.connector.ssh import BUSY_WORDS, SecretsProvider
 from devices.connector.target import Evidence, LoginSecrets, Target
 from devices.connector.wire import WireSocket, connect_tcp
 
+# A login prompt is a line of its own that ends in a colon; names such as "spine1>" or "ops-user#" are none.
 USERNAME_PROMPT = re.compile(
-    r"(?:^|\n|\s)[^\n]{0,60}?(?:user ?name|login(?: as| name)?|user(?: id)?|account)\s*[:>]\s*$",
-    re.IGNORECASE,
+    r"(?:^|\n)[^\n#>$%]{0,60}?\b(?:user ?name|login(?: as| name)?|user(?: id)?|account) ?: ?$", re.IGNORECASE
 )
 PASSWORD_PROMPT = re.compile(
-    r"(?:^|\n)[^\n]{0,80}?(?:passwor[dt]|passcode|passwd|pin)[^:\n>]{0,60}[:>]\s*$", re.IGNORECASE
+    r"(?:^|\n)[^\n#>$%]{0,60}?\b(?:passwor[dt]|passcode|passwd|pin)\b[^:\n>#$%]{0,60}: ?$", re.IGNORECASE
 )
 REFUSED = re.compile(
     r"(?:login|authentication|authorization|access|logon|password|username)[^\n]{0,40}"
@@ -74,12 +74,13 @@ def terminal_login(
             evidence.fate = Fate.ACCEPTED if stage == "sent" else evidence.fate
             raise ConnectorError(Outcome.PASSWORD_EXPIRED, f"The device says: {channel.show(text, 120)}")
         if stage == "sent":
-            if REFUSED.search(text) or PASSWORD_PROMPT.search(text) or USERNAME_PROMPT.search(text):
+            asked_again = PASSWORD_PROMPT.search(text) or USERNAME_PROMPT.search(text)
+            at_shell = SHELL_PROMPT.search(text) and re.search(r"\w", text.rsplit("\n", 1)[-1])
+            # A message of the day may speak of failed logins: a prompt after it proves that we are in.
+            if asked_again or (REFUSED.search(text) and not at_shell):
                 evidence.fate = Fate.REJECTED
                 raise ConnectorError(Outcome.REJECTED, f"The device refused it: {channel.show(text, 120)}")
-            if SHELL_PROMPT.search(text) and (
-                re.search(r"\w", text.rsplit("\n", 1)[-1]) or time.monotonic() - heard_at >= _BARE_PROMPT_S
-            ):
+            if at_shell or (SHELL_PROMPT.search(text) and time.monotonic() - heard_at >= _BARE_PROMPT_S):
                 evidence.fate = Fate.ACCEPTED
                 channel.unread(text)
                 return
@@ -152,11 +153,17 @@ class TelnetSession:
         channel = DeviceChannel(TelnetStream(self._wire), self._deadline, self.target.limits.max_output)
         self.channel = channel
         terminal_login(channel, self.target, username, self._open_secrets, self.evidence)
+        self._wire.capped = False
         return channel
 
     def _open_secrets(self) -> LoginSecrets:
         self.secrets = self._provide(("telnet",))
         return self.secrets
+
+    def abort(self) -> None:
+        """Close the socket under whoever waits for it; from another thread."""
+        if self._wire is not None:
+            self._wire.close()
 
     def close(self) -> None:
         """Close the connection; safe to call twice."""

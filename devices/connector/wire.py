@@ -11,6 +11,7 @@ from typing import Any
 
 from paramiko import Message
 from paramiko.packet import Packetizer
+from paramiko.ssh_exception import SSHException
 
 from devices.connector.outcomes import ConnectorError, Fate, Outcome
 
@@ -24,6 +25,8 @@ MSG_USERAUTH_60 = 60  # a prompt, a demand for a new password, or "this key woul
 MSG_USERAUTH_INFO_RESPONSE = 61
 DISCONNECT_NO_MORE_AUTH_METHODS = 14
 
+_MOST_BEFORE_LOGIN = 2 * 1024 * 1024
+_MOST_EVENTS = 200
 _UNREACHABLE = {
     errno.EHOSTUNREACH,
     errno.ENETUNREACH,
@@ -45,6 +48,7 @@ class WireSocket:
         self.bytes_in = 0
         self.head = b""
         self.closed_by_peer = False
+        self.capped = True  # until the login is over: whatever comes before it comes from a stranger
 
     @property
     def _closed(self) -> bool:
@@ -63,6 +67,8 @@ class WireSocket:
         if self.bytes_in < 256:
             self.head = (self.head + data)[:256]
         self.bytes_in += len(data)
+        if self.capped and self.bytes_in > _MOST_BEFORE_LOGIN:
+            raise ConnectionAbortedError("the device sent more than a login takes")
         return data
 
     def send(self, data: bytes) -> int:
@@ -174,6 +180,8 @@ class AuthLog:
         """Note a message that the server sent."""
         if kind != MSG_DISCONNECT and not MSG_USERAUTH_FAILURE <= kind <= MSG_USERAUTH_60:
             return
+        if len(self._events) > _MOST_EVENTS:
+            raise SSHException("the login never ends")
         body = Message(message.asbytes())  # a copy: reading it must not move the original
         if kind == MSG_USERAUTH_FAILURE:
             body.get_list()
@@ -181,10 +189,10 @@ class AuthLog:
         elif kind in {MSG_USERAUTH_SUCCESS, MSG_USERAUTH_60}:
             self._events.append(_Event(False, kind))
         elif kind == MSG_USERAUTH_BANNER:
-            self._events.append(_Event(False, kind, text=_text(body.get_binary())))
+            self._events.append(_Event(False, kind, text=_text(body.get_binary()[:4096])))
         elif kind == MSG_DISCONNECT:
             reason = body.get_int()
-            self._events.append(_Event(False, kind, reason=reason, text=_text(body.get_binary())))
+            self._events.append(_Event(False, kind, reason=reason, text=_text(body.get_binary()[:4096])))
 
     @property
     def secrets_sent(self) -> int:

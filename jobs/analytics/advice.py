@@ -115,10 +115,9 @@ def verdicts(facts: Facts) -> Verdicts:
     )
     by_credential = {row["credential_id"]: row for row in rows}
     refused = [row for row in by_credential.values() if not row["opened"] and row["refused"]]
-    matched = _matched(facts)
     names = facts.orders.credentials
     never = [
-        NeverWorked(key, names[key].name, row["refused"], row["places"], matched[key], row["last"])
+        NeverWorked(key, names[key].name, row["refused"], row["places"], _matched(facts, key), row["last"])
         for row in refused
         if row["refused"] >= LEAST_REJECTED and (key := row["credential_id"]) in names
     ]
@@ -126,13 +125,14 @@ def verdicts(facts: Facts) -> Verdicts:
     return Verdicts(never, len(refused) - len(never), len(names.keys() - by_credential.keys()))
 
 
-def _matched(facts: Facts) -> Counter[int]:
-    """How many devices each credential would be tried on."""
-    found: Counter[int] = Counter()
-    for kin, count in facts.kins.items():
-        for candidate in facts.usable(kin):
-            found[candidate.credential] += count
-    return found
+def _matched(facts: Facts, credential: int) -> int:
+    """On how many devices a credential would be tried."""
+    alone = frozenset([credential])
+    return sum(
+        count
+        for kin, count in facts.kins.items()
+        if any(not each.skipped for each in facts.orders.candidates(kin, among=alone))
+    )
 
 
 def redundant(facts: Facts) -> list[Redundant]:

@@ -60,19 +60,28 @@ class Orders:
         self.credentials = credentials
         self._links = links
         self._fallbacks = {key: each for key, each in credentials.items() if each.is_fallback}
-        self._known: dict[tuple[Kin, int | None, frozenset[int]], list[Candidate]] = {}
+        self._known: dict[tuple[Kin, int | None, frozenset[int], frozenset[int] | None], list[Candidate]] = {}
 
     def candidates(
-        self, kin: Kin, preferred: int | None = None, rejected: frozenset[int] = frozenset()
+        self,
+        kin: Kin,
+        preferred: int | None = None,
+        rejected: frozenset[int] = frozenset(),
+        among: frozenset[int] | None = None,
     ) -> list[Candidate]:
-        """In the order of trying, where `preferred` worked last and the `rejected` are remembered."""
+        """In the order of trying, where `preferred` worked last and the `rejected` are remembered.
+
+        With `among` only those of these credentials that match, which is quick however many others do.
+        """
         # Tags that no credential has make no difference, so they make no further answer either.
         kin = Kin(frozenset(kin.tags & self._links.keys()), kin.telnet)
-        key = (kin, preferred, rejected)
+        key = (kin, preferred, rejected, among)
         found = self._known.get(key)
         if found is None:
             links = [link for tag in kin.tags for link in self._links[tag]]
             mine = self._fallbacks | {link.credential: self.credentials[link.credential] for link in links}
+            if among is not None:
+                mine = {each: mine[each] for each in among & mine.keys()}
             place = Place(0, "", "", kin.tags, kin.telnet, preferred)
             memory = {(each, self.credentials[each].version, "device:0"): _LONG_AGO for each in rejected}
             found = self._known[key] = order_candidates(place, mine, links, memory)
@@ -122,11 +131,11 @@ class Facts:
 
     def opening(self, device: int) -> list[Candidate]:
         """The candidates of a device that are proven to open it, in the order of trying."""
-        pairs = self.pairs.get(device)
-        if not pairs:
+        opening = frozenset(key for key, pair in self.pairs.get(device, {}).items() if pair.opens)
+        if not opening:
             return []
-        usable = self.usable(self.devices[device].kin)
-        return [each for each in usable if (pair := pairs.get(each.credential)) and pair.opens]
+        found = self.orders.candidates(self.devices[device].kin, among=opening)
+        return [each for each in found if not each.skipped]
 
     def usable(self, kin: Kin) -> list[Candidate]:
         """The candidates that may be tried at all on such devices, in the order of trying."""

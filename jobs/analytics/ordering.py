@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from jobs.analytics.replay import Course, Ledger, Walk, walk
 LEAST_SAVED = 3
 """Failed logins that a change must have saved in the replayed time, and visits that must bear it out."""
 
+SEARCH_FOR_S = 3.0
 _MOST_CHANGES = 6
 _MOST_CLASHES = 8
 _MOST_KINS = 3
@@ -52,6 +54,8 @@ class Ordering:
     failed_now: int
     failed_then: int
     avoided: tuple[Clash, ...]
+    is_complete: bool
+    """Whether the search ended by itself; else there may be a still better order."""
     state: str
     """What was replayed under: priorities, tags and versions of all credentials, as a digest."""
 
@@ -66,9 +70,12 @@ class Ordering:
         return self.saved * 7 / self.days
 
 
-def best_ordering(facts: Facts, ledger: Ledger) -> Ordering:
-    """The few changes of priorities that save most failed logins; greedy, each step replayed."""
-    search = _Search(facts.orders, ledger)
+def best_ordering(facts: Facts, ledger: Ledger, limit_s: float = SEARCH_FOR_S) -> Ordering:
+    """The few changes of priorities that save most failed logins; greedy, each step replayed.
+
+    It stops looking for better ones after `limit_s` seconds and says so; what it found till then holds.
+    """
+    search = _Search(facts.orders, ledger, limit_s)
     search.run()
     visits = sum(len(course.visits) * count for course, count in ledger.courses.items())
     return Ordering(
@@ -80,6 +87,7 @@ def best_ordering(facts: Facts, ledger: Ledger) -> Ordering:
         failed_now=search.failed_now,
         failed_then=search.failed_then,
         avoided=tuple(search.avoided()),
+        is_complete=search.is_complete,
         state=facts.orders.state,
     )
 
@@ -90,8 +98,12 @@ class _Replayed:
     def __init__(self, course: Course, count: int, orders: Orders) -> None:
         self.course = course
         self.count = count
-        self.now = walk(course, orders)
-        self.reached = self.cost(self.now)
+        self.now = self.went = walk(course, orders)
+
+    @property
+    def reached(self) -> int:
+        """Failed logins under the order reached so far."""
+        return self.cost(self.went)
 
     def under(self, orders: Orders) -> Walk:
         """How it would go under other orders."""
@@ -103,21 +115,28 @@ class _Replayed:
 
 
 class _Search:
-    def __init__(self, orders: Orders, ledger: Ledger) -> None:
+    def __init__(self, orders: Orders, ledger: Ledger, limit_s: float) -> None:
         self.orders = orders
         self.changes: dict[Slot, int] = {}
+        self.is_complete = True
         self.replayed = [_Replayed(course, count, orders) for course, count in ledger.courses.items()]
         self.undecided = sum(each.count * each.now.failed.count(None) for each in self.replayed)
         self.failed_now = self.failed_then = sum(each.reached for each in self.replayed)
-        self._clashes_now = _clashes(self.replayed, orders)
-        self._touching: dict[int, list[_Replayed]] = defaultdict(list)
-        for each in self.replayed:
-            for candidate in orders.candidates(each.course.kin):
-                self._touching[candidate.credential].append(each)
+        self._clashes_now = _clashes(self.replayed)
+        self._until = time.monotonic() + limit_s
+        self._tags: dict[int, set[int]] = defaultdict(set)
+        for link in orders.links():
+            self._tags[link.credential].add(link.tag)
+
+    def is_over(self) -> bool:
+        """Whether the time is up; the search is not complete then."""
+        if time.monotonic() > self._until:
+            self.is_complete = False
+        return not self.is_complete
 
     def run(self) -> None:
         """Take the best move again and again, then drop what turns out not to be needed."""
-        while len(self.changes) < _MOST_CHANGES and self.failed_then:
+        while len(self.changes) < _MOST_CHANGES and self.failed_then and not self.is_over():
             best: tuple[int, tuple[int, ...], dict[Slot, int]] | None = None
             for most, move in self._moves():
                 if most < (self.failed_then - best[0] if best else LEAST_SAVED):
@@ -128,7 +147,7 @@ class _Search:
             if best is None:
                 break
             self._take(self.changes | best[2])
-        for slot in list(self.changes):
+        for slot in () if self.is_over() else list(self.changes):
             fewer = {key: number for key, number in self.changes.items() if key != slot}
             orders = self.orders.with_priorities(fewer)
             if sum(each.cost(each.under(orders)) for each in self.replayed) <= self.failed_then:
@@ -138,19 +157,20 @@ class _Search:
         self.changes = changes
         orders = self.orders.with_priorities(changes)
         for each in self.replayed:
-            each.reached = each.cost(each.under(orders))
+            each.went = each.under(orders)
         self.failed_then = sum(each.reached for each in self.replayed)
 
     def _failed(self, move: dict[Slot, int], most: int) -> int | None:
         """Failed logins after a further move; None as soon as they are more than `most`."""
         orders = self.orders.with_priorities(self.changes | move)
-        touched = {id(each): each for credential, _ in move for each in self._touching[credential]}
-        total = self.failed_then - sum(each.reached for each in touched.values())
-        for each in touched.values():
-            total += each.cost(each.under(orders))
-            if total > most:
+        tags = frozenset().union(*(self._tags[credential] for credential, _ in move))
+        touched = [each for each in self.replayed if not tags.isdisjoint(each.course.kin.tags)]
+        total = self.failed_then - sum(each.reached for each in touched)
+        for each in touched:
+            if total > most or self.is_over():
                 return None
-        return total
+            total += each.cost(each.under(orders))
+        return total if total <= most else None
 
     def _moves(self) -> list[tuple[int, dict[Slot, int]]]:
         """Numbers that would take a credential that opens before one that fails, where they clash most.
@@ -160,7 +180,9 @@ class _Search:
         orders = self.orders.with_priorities(self.changes)
         weights: Counter[tuple[int, int]] = Counter()
         where: dict[tuple[int, int], Counter[Kin]] = defaultdict(Counter)
-        for (failing, opening, kin), count in _clashes(self.replayed, orders).items():
+        for (failing, opening, kin), count in _clashes(self.replayed).items():
+            if orders.credentials[opening].is_fallback:
+                continue  # stays last, whatever its number
             weights[failing, opening] += count
             where[failing, opening][kin] += count
         found: dict[tuple[tuple[Slot, int], ...], dict[Slot, int]] = {}
@@ -195,30 +217,27 @@ class _Search:
 
     def avoided(self) -> Iterator[Clash]:
         """What fails before what under the present order, and not under the new one."""
-        after: Counter[tuple[int, int]] = Counter()
+        fewer: Counter[tuple[int, int]] = Counter()
         for (failing, opening, _), count in self._clashes_now.items():
-            after[failing, opening] += count
-        if self.changes:
-            for (failing, opening, _), count in _clashes(
-                self.replayed, self.orders.with_priorities(self.changes)
-            ).items():
-                after[failing, opening] -= count
+            fewer[failing, opening] += count
+        for (failing, opening, _), count in _clashes(self.replayed).items():
+            fewer[failing, opening] -= count
         name = {key: each.name for key, each in self.orders.credentials.items()}
-        for (failing, opening), count in after.most_common():
+        for (failing, opening), count in fewer.most_common():
             if count > 0:
                 yield Clash(name[failing], name[opening], count)
 
 
-def _clashes(replayed: Iterable[_Replayed], orders: Orders) -> Counter[tuple[int, int, Kin]]:
-    """Which credential fails before which one opens, on devices of which kin, in visits.
+def _clashes(replayed: Iterable[_Replayed]) -> Counter[tuple[int, int, Kin]]:
+    """Which credential fails before which one opens, on devices of which kin, in visits, under the order reached.
 
     One that had worked there last and fails now is tried first under any order, so it is left out.
     """
     found: Counter[tuple[int, int, Kin]] = Counter()
     for each in replayed:
-        went = each.under(orders)
+        went = each.went
         for failed, opened, preferred in zip(went.failed, went.opened, went.preferred, strict=True):
-            if failed and opened is not None and not orders.credentials[opened].is_fallback:
+            if failed and opened is not None:
                 for failing in failed:
                     if failing != preferred:
                         found[failing, opened, each.course.kin] += each.count
@@ -227,7 +246,8 @@ def _clashes(replayed: Iterable[_Replayed], orders: Orders) -> Counter[tuple[int
 
 def _moves_for(orders: Orders, kin: Kin, failing: int, opening: int) -> Iterator[dict[Slot, int]]:
     """Ways to have `opening` tried before `failing` on devices of this kin."""
-    standing = {each.credential: each for each in orders.candidates(kin)}
+    both = frozenset([failing, opening])
+    standing = {each.credential: each for each in orders.candidates(kin, among=both)}
     if failing not in standing or opening not in standing:
         return
     first, later = standing[failing].priority, standing[opening].priority

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from jobs.analytics.advice import LoginlessDevices, Redundant, Verdicts, loginless, redundant, verdicts
 from jobs.analytics.facts import Facts, load_facts
-from jobs.analytics.ordering import Ordering, best_ordering
+from jobs.analytics.ordering import SEARCH_FOR_S, Ordering, best_ordering
 from jobs.analytics.replay import WINDOW_DAYS, read_ledger
 from jobs.analytics.rollup import counted_up_to
 
@@ -24,23 +24,31 @@ class Advice:
     loginless: LoginlessDevices
 
 
-def advise(days: int = WINDOW_DAYS, now: datetime | None = None) -> Advice:
+def advise(days: int = WINDOW_DAYS, now: datetime | None = None, search_for_s: float = SEARCH_FOR_S) -> Advice:
     """Read what is counted and judge it; `days` are replayed for the order. A fixed number of queries."""
     facts = load_facts()
-    return Advice(_ordering(facts, days, now or timezone.now()), verdicts(facts), redundant(facts), loginless(facts))
+    ordering = _ordering(facts, days, now or timezone.now(), search_for_s)
+    return Advice(ordering, verdicts(facts), redundant(facts), loginless(facts))
 
 
 _kept: tuple[object, Ordering] | None = None
 
 
-def _ordering(facts: Facts, days: int, now: datetime) -> Ordering:
+def _ordering(facts: Facts, days: int, now: datetime, search_for_s: float) -> Ordering:
     """The best order; the last answer again while nothing has changed that it was made from."""
     global _kept
     devices = hash(frozenset(facts.devices.items()))
-    key = (counted_up_to(), facts.orders.state, devices, days, now.replace(minute=0, second=0, microsecond=0))
+    key = (
+        counted_up_to(),
+        facts.orders.state,
+        devices,
+        days,
+        search_for_s,
+        now.replace(minute=0, second=0, microsecond=0),
+    )
     kept = _kept
     if kept is None or kept[0] != key:
-        kept = _kept = (key, best_ordering(facts, read_ledger(facts, days, now)))
+        kept = _kept = (key, best_ordering(facts, read_ledger(facts, days, now), search_for_s))
     return kept[1]
 
 

@@ -67,7 +67,7 @@ class ShardLedger:
         """See Ledger; each credential is opened once in a shard."""
         opened = self._opened.get(candidate.credential)
         if opened is None:
-            opened = self._writer.call(lambda: self._store.open(candidate.credential))
+            opened = self._writer.call(lambda: self._store.open(candidate.credential, candidate.version))
             self._opened[candidate.credential] = opened
         return opened
 

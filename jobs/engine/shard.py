@@ -101,6 +101,9 @@ class _ShardRun:
             self._loop()
         finally:
             self._stopping.set()
+            if self._active:
+                # Nobody writes for them any more; the next holder of the shard does their devices again.
+                self._writer.fail_all(LostLease("The shard has ended."), [])
         self._give_back()
 
     def _loop(self) -> None:

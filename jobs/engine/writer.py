@@ -48,7 +48,13 @@ class Writer:
             raise self._lost
         future: Future[_T] = Future()
         self._queue.put((work, future))
+        self._refuse_late(future)
         return future.result()
+
+    def _refuse_late(self, future: Future[Any]) -> None:
+        """Whoever put its work in after the last one was told must not wait for ever."""
+        if self._lost is not None and not future.done():
+            future.set_exception(self._lost)
 
     def serve(self, wait_s: float) -> None:
         """From the main thread: do what waits, waiting up to `wait_s` seconds for the first of it.
@@ -131,7 +137,10 @@ def _run(work: Callable[[], Any], future: Future[Any]) -> _Answer:
     try:
         # A savepoint of its own: on PostgreSQL one failed statement would fail the whole batch.
         with transaction.atomic():
-            return future, work(), None
+            answer = work()
+            # Foreign keys are checked at the commit otherwise, where one deleted row would fail the whole batch.
+            connection.check_constraints()
+        return future, answer, None
     except OperationalError:
         raise  # the database's own trouble: the whole batch is done again
     except Exception as error:  # noqa: BLE001 - belongs to the thread that asked, and is handed to it

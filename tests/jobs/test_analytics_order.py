@@ -230,6 +230,15 @@ def test_a_fallback_credential_stays_last():
     assert not found.changes
 
 
+def test_a_search_that_runs_out_of_time_says_so(pair):
+    old, new = pair
+    fleet(5, (old, "rejected"), (new, "accepted"))
+    assert replayed().is_complete
+    facts = load_facts()
+    found = best_ordering(facts, read_ledger(facts, 28, NOW), limit_s=-1)
+    assert (found.is_complete, found.changes, found.failed_now) == (False, (), 5)
+
+
 def test_a_changed_order_is_judged_by_the_same_rule_as_the_store(pair):
     old, new = pair
     fleet(4, (old, "rejected"), (new, "accepted"))

@@ -24,7 +24,8 @@ from tests.netraven_site.api_helpers import (
     make_version,
 )
 
-pytestmark = pytest.mark.django_db
+# The addresses are tried with the number 1, so the rows must begin there whatever ran before.
+pytestmark = pytest.mark.django_db(transaction=True, reset_sequences=True)
 
 PASSWORD = "pw-Canary-7731"
 ENABLE = 'en"Canary\\8842'

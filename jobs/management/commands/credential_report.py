@@ -18,6 +18,7 @@ from jobs.rollups import Dimension
 _MOST_DAYS = 366
 _SHOWN = 20
 _COUNT_FOR_S = 600.0
+_SEARCH_FOR_S = 60.0
 _TROUBLES = {
     Trouble.UNMATCHED: "no enabled credential may be tried on it",
     Trouble.REJECTED: "every matching credential is proven wrong there",
@@ -48,7 +49,7 @@ class Command(ReportingCommand):
             self.stderr.write(f"{not_counted():,} login attempts are not counted yet and not in this report.")
         uses = credential_uses(days)
         groups = {by: rates(by, days).groups for by in (Dimension.TAG, Dimension.PLATFORM, Dimension.SITE)}
-        found = advise(days)
+        found = advise(days, search_for_s=_SEARCH_FOR_S)
         if options["json"]:
             self.print_json(_as_json(days, uses, groups, found))
             return
@@ -105,6 +106,8 @@ class Command(ReportingCommand):
             f"{ordering.failed_now:,} failed logins under the present order. "
             f"Not decidable: {ordering.undecided:,} visits. Rejections in the ledger: {ordering.recorded:,}."
         )
+        if not ordering.is_complete:
+            self.stdout.write("The search for a better order was stopped before it had tried everything.")
         if not ordering.changes:
             self.stdout.write("No other order is known to be better.")
             return
@@ -198,6 +201,7 @@ def _as_json(
             "failed_now": ordering.failed_now,
             "failed_then": ordering.failed_then,
             "saved_a_week": round(ordering.saved_a_week, 1),
+            "is_complete": ordering.is_complete,
             "avoided": [asdict(each) for each in ordering.avoided],
         },
         "loginless": [_loginless(each) for each in found.loginless.found],
