@@ -12,7 +12,7 @@ VENV_PYTHON = Path(__file__).resolve().parent / ".venv" / "bin" / "python"
 
 def main() -> None:
     """Run a management command, in the project's own virtual environment when there is one."""
-    if sys.prefix == sys.base_prefix and VENV_PYTHON.exists():
+    if sys.prefix == sys.base_prefix and os.access(VENV_PYTHON, os.X_OK):
         # Someone who has not activated anything still gets the pinned packages.
         os.execv(str(VENV_PYTHON), [str(VENV_PYTHON), str(Path(__file__).resolve()), *sys.argv[1:]])  # noqa: S606
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "netraven_site.settings")

@@ -35,6 +35,10 @@ class KeyringReplaced(KeyringError):
     """The file now holds another keyring than the one this process started with."""
 
 
+class KeyringForeign(KeyringError):
+    """The keyring is in order, and is that of another instance."""
+
+
 class KeyringReadOnly(KeyringError):
     """The keyring comes from a place that this program cannot write to."""
 

@@ -13,6 +13,7 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 
 from credentials.exceptions import SecretNotWritable
+from credentials.keyring_match import require_own_keyring
 from credentials.models import SECRET_FIELDS, Credential, CredentialTag, RememberedRejection
 from credentials.querysets import tags_named
 
@@ -83,6 +84,7 @@ def _write(
     unknown = sorted(set(plain) - set(PLAIN_FIELDS)) + sorted(set(clear) - set(SECRET_FIELDS))
     if unknown:
         raise TypeError(f"not fields of a credential: {', '.join(unknown)}")
+    require_own_keyring()
     is_new = credential.pk is None
     username_before = credential.username
     for field, value in plain.items():

@@ -21,6 +21,7 @@ from django.db import Error as DatabaseFailure
 from django.db import connection, transaction
 
 from credentials import exceptions, keyring
+from credentials.keyring_match import require_own_keyring
 from credentials.models import Credential
 from devices.models import ConfigVersion
 from netraven_site.env import Reader
@@ -66,6 +67,9 @@ def prepare_database(report: Report) -> None:
             report.migrations = preflight.unapplied_migrations()
             if report.migrations:
                 call_command("migrate", interactive=False, verbosity=0)
+            require_own_keyring()
+        except exceptions.KeyringError as error:
+            raise SetupError(str(error)) from None
         except preflight.NotReady as error:
             raise SetupError(str(error)) from None
         except DatabaseFailure as error:

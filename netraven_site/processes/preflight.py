@@ -17,6 +17,9 @@ from django.db.migrations.executor import MigrationExecutor
 from django_q.brokers import get_broker
 from redis.exceptions import RedisError
 
+from credentials.exceptions import KeyringError
+from credentials.keyring_match import require_own_keyring
+
 
 class NotReady(Exception):
     """The instance cannot start as it is; `str()` has one trouble a line, each with what to do."""
@@ -75,6 +78,10 @@ def _require_database() -> None:
     probe_database()
     if missing := unapplied_migrations():
         raise NotReady(f"{missing} migrations are not applied to the database: run ./manage.py setup.")
+    try:
+        require_own_keyring()
+    except KeyringError as error:
+        raise NotReady(str(error)) from None
 
 
 def _require_broker() -> None:

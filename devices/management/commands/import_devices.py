@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
-from argparse import RawDescriptionHelpFormatter
 from pathlib import Path
 from textwrap import fill
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
+from credentials.management.output import ReportingCommand
 from devices.inventory import importer
 from devices.inventory.columns import COLUMN_HELP, EMPTY_CELLS, FORMULAS, REQUIRED
 from devices.inventory.reader import MAX_BYTES
@@ -33,7 +33,7 @@ def _epilog() -> str:
     )
 
 
-class Command(BaseCommand):
+class Command(ReportingCommand):
     """Create and update devices from a CSV file, matched by name, all or nothing unless told otherwise."""
 
     help = (
@@ -41,11 +41,7 @@ class Command(BaseCommand):
         "Nothing is written when any row is wrong, unless --skip-errors is given."
     )
 
-    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
-        """Keep the table of columns as it is typed."""
-        parser = super().create_parser(prog_name, subcommand, epilog=_epilog(), **kwargs)
-        parser.formatter_class = RawDescriptionHelpFormatter
-        return parser
+    epilog = _epilog()
 
     def add_arguments(self, parser: CommandParser) -> None:
         """FILE and three switches."""
