@@ -28,8 +28,10 @@ run: install ## the portal without the demo: first start when needed, then web a
 
 # Where `make services` starts it; the tests that are about transactions run there as well.
 POSTGRES ?= postgres://postgres@127.0.0.1:5432/test
-ON_POSTGRES = tests/jobs/test_runs.py tests/jobs/test_analytics_rollup.py tests/credentials/test_guard.py \
-  tests/credentials/test_store.py tests/devices/test_host_keys.py tests/devices/test_config_store.py
+ON_POSTGRES = tests/jobs/test_runs.py tests/jobs/test_engine_writer.py tests/jobs/test_engine_limits.py \
+  tests/jobs/test_engine_recovery.py tests/jobs/test_schedules.py tests/jobs/test_analytics_rollup.py tests/credentials/test_guard.py \
+  tests/credentials/test_store.py tests/devices/test_host_keys.py tests/devices/test_config_store.py tests/devices/test_config_search.py \
+  tests/devices/test_config_asides.py tests/devices/test_config_retention.py
 
 test: install-dev test-tools lint ## everything: linters, then tests
 	@home=$$(mktemp -d); trap 'rm -rf "$$home"' EXIT; \
@@ -39,7 +41,11 @@ test: install-dev test-tools lint ## everything: linters, then tests
 	NETRAVEN_HOME="$$home" $(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 test-tools:
-	@.ci/ensure chromium=chromium sshd=openssh-server dropbear=dropbear-bin
+	@.ci/ensure chromium=chromium sshd=openssh-server dropbear=dropbear-bin busybox=busybox patch=patch
+	@for engine in PostgreSQL:5432 Redis:6379; do \
+		(exec 3<> "/dev/tcp/127.0.0.1/$${engine#*:}") 2> /dev/null || \
+		echo "$${engine%:*} does not answer on 127.0.0.1:$${engine#*:}: the tests that need it will fail. Start it: make services" >&2; \
+	done
 
 lint: install-dev ## style, types, imports, migrations, deployment check
 	@echo "ruff"; $(BIN)/ruff check .; $(BIN)/ruff format --check .
@@ -53,13 +59,14 @@ lint: install-dev ## style, types, imports, migrations, deployment check
 	./manage.py makemigrations --check --dry-run; \
 	./manage.py check --deploy --fail-level WARNING
 
-bench: ## reserved for measurements of throughput
-	@echo "This version of NetRaven has no benchmark yet; a later one brings it." >&2; exit 1
+bench: install-dev $(VENV)/.installed-bench ## NetRaven beside other programs; ARGS="--quick" takes minutes, --help says more
+	@.ci/ensure rancid_par=rancid ssh=openssh-client
+	@exec $(BIN)/python -m tests.bench $(ARGS)
 
 requirements: ## compile requirements*.txt anew from requirements*.in
 	@[ -x $(VENV)/tools/bin/uv ] || { $(PYTHON) -m venv $(VENV)/tools && \
 		$(VENV)/tools/bin/python -m pip --disable-pip-version-check --quiet install uv; }
-	@for name in requirements requirements-dev; do \
+	@for name in requirements requirements-dev requirements-bench; do \
 		$(VENV)/tools/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 			--no-emit-index-url --no-emit-find-links --no-header -o $$name.txt $$name.in; \
 	done
@@ -87,4 +94,8 @@ $(VENV)/.installed: $(VENV)/.python requirements.txt
 
 $(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt
 	$(PIP) -r requirements-dev.txt
+	@touch $@
+
+$(VENV)/.installed-bench: $(VENV)/.installed-dev requirements-bench.txt
+	$(PIP) -r requirements-bench.txt
 	@touch $@

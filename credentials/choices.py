@@ -28,3 +28,5 @@ class GuardState(models.TextChoices):
     OPEN = "open", "In flight"
     REJECTED = "rejected", "Rejected"
     UNANSWERED = "unanswered", "Unanswered"
+    CLEARED = "cleared", "Rejected, and wiped out since"
+    ACCEPTED = "accepted", "Accepted"

@@ -7,14 +7,16 @@ hosts. A login goes: `reserve` just before the secret is sent, `settle` when it 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
+from typing import NamedTuple
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Count, F, Max, Q, QuerySet
+from django.db.models import Count, Min, Q, QuerySet
 from django.utils import timezone
 
 from credentials.choices import AccountScope, GuardState
@@ -22,12 +24,24 @@ from credentials.models import (
     Credential,
     GuardAccount,
     GuardLogin,
+    GuardRelease,
     RememberedRejection,
     account_identity,
+    domain_key,
 )
 
-# A proven account's row is touched at most this often: a night of backups is not ten thousand updates.
+# A proof is written at most this often: a night of backups is not ten thousand updates.
 _PROOF_REFRESH_S = 30.0
+# That of one credential more often: it tells rejections by single devices from a password that changed.
+_CREDENTIAL_PROOF_REFRESH_S = 1.0
+# So long a success vouches for logins that need no reservation. A password that changed since then would be
+# sent by every thread at once.
+_WARM_S = 120.0
+# A reservation of a proven account that is older was left by a worker that is no more.
+_LONGEST_LOGIN_S = 120.0
+# Clocks of several hosts differ by less; a time further ahead is no proof.
+_SKEW_S = 60.0
+_COUNTED = (GuardState.REJECTED, GuardState.UNANSWERED)
 
 
 @dataclass(frozen=True)
@@ -64,7 +78,7 @@ class GuardedLogin:
     @property
     def domain_place(self) -> str:
         """The key of the AAA domain."""
-        return f"domain:{self.domain}"
+        return domain_key(self.domain)
 
     @property
     def account(self) -> tuple[str, str]:
@@ -74,11 +88,13 @@ class GuardedLogin:
 
 @dataclass(frozen=True)
 class Reservation:
-    """Leave to send one secret; `row` is None when the account is proven and only rejections count."""
+    """Leave to send one secret; `row` is None when this very credential just got in, so only a rejection counts."""
 
     login: GuardedLogin
     account: int
     row: int | None
+    at: datetime
+    """When it was given."""
 
 
 class Held(Exception):
@@ -127,8 +143,8 @@ class Guard:
         if spent >= limit:
             until = (oldest or now) + timedelta(seconds=self.limits.window_s)
             raise Held(account.label, AccountScope(login.scope).value, spent, limit, until)
-        if self.is_proven(account, now):
-            return Reservation(login, account.pk, None)
+        if (account.pk, login.credential, login.version) in self.warm([account], now):
+            return Reservation(login, account.pk, None, now)
         if in_flight >= self.limits.in_flight or spent + in_flight >= limit:
             raise Wait
         row = GuardLogin.objects.create(
@@ -139,7 +155,7 @@ class Guard:
             place_label=login.device_label,
             at=now,
         )
-        return Reservation(login, account.pk, row.pk)
+        return Reservation(login, account.pk, row.pk, now)
 
     def _locked_account(self, login: GuardedLogin) -> GuardAccount:
         key, label = login.account
@@ -147,36 +163,40 @@ class Guard:
         # On PostgreSQL the row lock, on SQLite the IMMEDIATE transaction makes reserving a queue.
         return GuardAccount.objects.select_for_update().get(pk=account.pk)
 
-    def _window_start(self, account: GuardAccount, now: datetime) -> datetime:
-        start = now - timedelta(seconds=self.limits.window_s)
-        marks = [mark for mark in (account.last_success_at, account.released_at) if mark is not None]
-        return max([start, *marks])
-
     def _spent(self, account: GuardAccount, now: datetime) -> tuple[int, int, datetime | None]:
         """(spent, still in flight, time of the oldest spent one) within the window."""
-        window = timedelta(seconds=self.limits.window_s)
         proven = self.is_proven(account, now)
-        counted = [GuardState.REJECTED] if proven else [GuardState.REJECTED, GuardState.UNANSWERED]
-        in_window = GuardLogin.objects.filter(account=account, at__gt=self._window_start(account, now))
-        found = in_window.aggregate(
+        counted = [GuardState.REJECTED] if proven else _COUNTED
+        window = timedelta(seconds=self.limits.window_s)
+        recent = GuardLogin.objects.filter(account=account, at__gt=now - window)
+        found = recent.aggregate(
             spent=Count("pk", filter=Q(state__in=counted)),
-            latest=Max("at", filter=Q(state__in=counted)),
+            oldest=Min("at", filter=Q(state__in=counted)),
+            # A login in flight counts whatever was released or proven meanwhile.
+            in_flight=Count("pk", filter=Q(state=GuardState.OPEN)),
+            young=Count("pk", filter=Q(state=GuardState.OPEN, at__gt=now - timedelta(seconds=_LONGEST_LOGIN_S))),
         )
-        # A login in flight counts whatever was released or proven meanwhile, until its window ends.
-        in_flight = GuardLogin.objects.filter(account=account, state=GuardState.OPEN, at__gt=now - window).count()
-        first = (
-            in_window.filter(state__in=counted).order_by("at").values_list("at", flat=True).first()
-            if found["spent"]
-            else None
-        )
-        return found["spent"], in_flight, first
+        return found["spent"], found["young"] if proven else found["in_flight"], found["oldest"]
 
     def is_proven(self, account: GuardAccount, now: datetime | None = None) -> bool:
         """Whether somebody got in with this account within the window."""
-        now = now or timezone.now()
-        return account.last_success_at is not None and account.last_success_at > now - timedelta(
-            seconds=self.limits.window_s
-        )
+        if account.last_success_at is None:
+            return False
+        age_s = ((now or timezone.now()) - account.last_success_at).total_seconds()
+        return -_SKEW_S <= age_s < self.limits.window_s
+
+    def warm(self, accounts: Iterable[GuardAccount], now: datetime) -> set[tuple[int, int, int]]:
+        """(account, credential, version) that got in a moment ago, so that any number may follow; one query."""
+        proven = [account.pk for account in accounts if self.is_proven(account, now)]
+        lately = (now - timedelta(seconds=_WARM_S), now + timedelta(seconds=_SKEW_S))
+        rows = GuardLogin.objects.filter(account__in=proven, state=GuardState.ACCEPTED, at__range=lately)
+        return set(rows.values_list("account_id", "credential", "credential_version"))
+
+    def rejections(self, accounts: Iterable[GuardAccount], now: datetime) -> Counter[int]:
+        """Rejections that count against the budgets of these accounts, by account; one query."""
+        start = now - timedelta(seconds=self.limits.window_s)
+        rows = GuardLogin.objects.filter(account__in=list(accounts), state=GuardState.REJECTED, at__gt=start)
+        return Counter(rows.values_list("account_id", flat=True))
 
     # --- after a login --------------------------------------------------------------------------
     @transaction.atomic
@@ -192,19 +212,45 @@ class Guard:
                 row.delete()
             self._book_success(reservation, now)
         elif fate == "rejected":
-            self._book(reservation, GuardState.REJECTED, row, now)
+            spared = self._got_in_meanwhile(reservation, now)
+            self._book(reservation, GuardState.CLEARED if spared else GuardState.REJECTED, row, now)
             self._remember(reservation, now)
-        else:
+        elif row is not None:  # without a reservation the credential was proven when it was sent
             self._book(reservation, GuardState.UNANSWERED, row, now)
+
+    @staticmethod
+    def _got_in_meanwhile(reservation: Reservation, now: datetime) -> bool:
+        """Whether this password opened another device after it was given out for this one.
+
+        Then it is right, and the device merely does not admit the account: one that takes its time to say no
+        must not be counted as a row of wrong passwords.
+        """
+        login = reservation.login
+        return GuardLogin.objects.filter(
+            account=reservation.account,
+            credential=login.credential,
+            credential_version=login.version,
+            state=GuardState.ACCEPTED,
+            at__gt=reservation.at,
+            at__lte=now + timedelta(seconds=_SKEW_S),
+        ).exists()
 
     def _book_success(self, reservation: Reservation, now: datetime) -> None:
         login = reservation.login
-        stale = now - timedelta(seconds=_PROOF_REFRESH_S)
+        stale, ahead = now - timedelta(seconds=_PROOF_REFRESH_S), now + timedelta(seconds=_SKEW_S)
+        faded = now - timedelta(seconds=_CREDENTIAL_PROOF_REFRESH_S)
         GuardAccount.objects.filter(pk=reservation.account).filter(
-            Q(last_success_at=None)
-            | Q(last_success_at__lt=stale)
-            | Q(logins__state=GuardState.REJECTED, logins__at__gte=stale)
+            Q(last_success_at=None) | Q(last_success_at__lt=stale) | Q(last_success_at__gt=ahead)
         ).update(last_success_at=now)
+        proof = GuardLogin.objects.filter(
+            account=reservation.account,
+            credential=login.credential,
+            credential_version=login.version,
+            state=GuardState.ACCEPTED,
+        )
+        if not proof.filter(at__range=(faded, ahead)).exists() and not proof.update(at=now):
+            self._book(reservation, GuardState.ACCEPTED, None, now)
+        _clear([reservation.account])
         remembered = RememberedRejection.objects.filter(
             credential_id=login.credential, place__in=[login.place, login.domain_place]
         )
@@ -218,7 +264,7 @@ class Guard:
                 account=reservation.account,
                 credential=login.credential,
                 credential_version=login.version,
-                state=GuardState.REJECTED,
+                state__in=[GuardState.REJECTED, GuardState.CLEARED],
             ).exclude(place=login.place)
             RememberedRejection.objects.bulk_create(
                 [
@@ -254,9 +300,14 @@ class Guard:
     def _remember(self, reservation: Reservation, now: datetime) -> None:
         """Never offer this password here again until somebody edits or releases it."""
         login = reservation.login
-        opened_somewhere = GuardAccount.objects.filter(
-            pk=reservation.account, last_success_at__gt=now - timedelta(seconds=self.limits.window_s)
-        ).exists() and _opened_by(login, now, self.limits.window_s)
+        # By this very version: that another credential of the account got in says nothing for this password.
+        opened_somewhere = GuardLogin.objects.filter(
+            account=reservation.account,
+            credential=login.credential,
+            credential_version=login.version,
+            state=GuardState.ACCEPTED,
+            at__gt=now - timedelta(seconds=self.limits.window_s),
+        ).exists()
         local = login.scope == AccountScope.LOCAL or opened_somewhere
         place, label = (
             (login.place, login.device_label) if local else (login.domain_place, f"AAA domain {login.domain}")
@@ -281,37 +332,51 @@ class Guard:
             if row.place in places
         }
 
-    def held_accounts(self, now: datetime | None = None) -> list[tuple[GuardAccount, int, int]]:
-        """Accounts without rejections left: (account, spent, limit), by label; one query."""
+    def held_accounts(self, now: datetime | None = None, keys: Collection[str] | None = None) -> list[HeldAccount]:
+        """Accounts without rejections left, by label; of all, or of these keys; one query."""
         now = now or timezone.now()
-        start = now - timedelta(seconds=self.limits.window_s)
+        window = timedelta(seconds=self.limits.window_s)
+        start = now - window
         counts = Q(logins__at__gt=start)
-        counts &= Q(last_success_at=None) | Q(logins__at__gt=F("last_success_at"))
-        counts &= Q(released_at=None) | Q(logins__at__gt=F("released_at"))
         # As in `_spent`: while an account is proven, only rejections count.
-        unproven = Q(last_success_at=None) | Q(last_success_at__lte=start)
+        ahead = now + timedelta(seconds=_SKEW_S)
+        unproven = Q(last_success_at=None) | Q(last_success_at__lte=start) | Q(last_success_at__gt=ahead)
         counts &= Q(logins__state=GuardState.REJECTED) | (Q(logins__state=GuardState.UNANSWERED) & unproven)
         recent = GuardLogin.objects.filter(at__gt=start).values("account")
-        accounts = GuardAccount.objects.filter(pk__in=recent).annotate(spent=Count("logins", filter=counts))
+        accounts = GuardAccount.objects.filter(pk__in=recent)
+        if keys is not None:
+            accounts = accounts.filter(key__in=keys)
         local = Q(scope=AccountScope.LOCAL)
         out = (local & Q(spent__gte=self.limits.local)) | (~local & Q(spent__gte=self.limits.central))
+        counted = accounts.annotate(spent=Count("logins", filter=counts), oldest=Min("logins__at", filter=counts))
         return [
-            (account, account.spent, self.limits.budget(account.scope))
-            for account in accounts.filter(out).order_by("label")
+            HeldAccount(account, account.spent, self.limits.budget(account.scope), account.oldest + window)
+            for account in counted.filter(out).order_by("label")
         ]
 
     @transaction.atomic
-    def release(self, account: GuardAccount, by: str, now: datetime | None = None) -> None:
-        """Give an account its budget back and forget what was remembered of its rejections."""
+    def release(self, account: GuardAccount, by: str, now: datetime | None = None, reason: str = "") -> None:
+        """Give an account its budget back and forget what was remembered of its rejections; kept on record."""
         now = now or timezone.now()
         credentials = set(account.logins.values_list("credential", flat=True))
         places = set(account.logins.values_list("place", flat=True))
         if account.scope == AccountScope.CENTRAL:
             places.add("domain:" + account.key.split(":", 2)[1])
+        _clear([account.pk])
         RememberedRejection.objects.filter(credential_id__in=credentials, place__in=places).delete()
         account.released_at = now
         account.released_by = by
         account.save(update_fields=["released_at", "released_by"])
+        _keep_on_record(f"Account {account.label}", by, reason, now)
+
+
+class HeldAccount(NamedTuple):
+    """An account without rejections left, and when the first of those that were spent leaves the window."""
+
+    account: GuardAccount
+    spent: int
+    limit: int
+    until: datetime
 
 
 @dataclass(frozen=True)
@@ -323,33 +388,45 @@ class Released:
 
 
 @transaction.atomic
-def release_credential(credential: Credential, by: str, now: datetime | None = None) -> Released:
+def release_credential(credential: Credential, by: str, now: datetime | None = None, reason: str = "") -> Released:
     """Give the accounts in which this credential was lately refused their budget back, and forget where it was.
 
-    What is remembered of other credentials of the same accounts stays.
+    Also the held accounts of its user name and scope, whichever credential used them up: a new password for an
+    account is released like a corrected one. What is remembered of other credentials stays, so none of theirs
+    is sent again. Kept on record when there was anything.
     """
     now = now or timezone.now()
-    window = timedelta(seconds=get_guard().limits.window_s)
-    spent = GuardLogin.objects.filter(
-        credential=credential.pk, state__in=[GuardState.REJECTED, GuardState.UNANSWERED], at__gt=now - window
-    )
-    # What a success or an earlier release has already wiped out needs none.
-    since = Q(account__last_success_at=None) | Q(account__last_success_at__lt=F("at"))
-    since &= Q(account__released_at=None) | Q(account__released_at__lt=F("at"))
-    accounts = GuardAccount.objects.filter(pk__in=spent.filter(since).values("account"))
-    labels = tuple(accounts.order_by("label").values_list("label", flat=True))
-    accounts.update(released_at=now, released_by=by)
+    guard = get_guard()
+    window = timedelta(seconds=guard.limits.window_s)
+    spent = GuardLogin.objects.filter(credential=credential.pk, state__in=_COUNTED, at__gt=now - window)
+    same = [
+        held.account.pk
+        for held in guard.held_accounts(now)
+        if (held.account.scope, held.account.key.split(":", 2)[2]) == (credential.scope, credential.username.casefold())
+    ]
+    accounts = GuardAccount.objects.filter(Q(pk__in=spent.values("account")) | Q(pk__in=same)).order_by("label")
+    found = dict(accounts.values_list("pk", "label"))
+    labels = tuple(found.values())
+    GuardAccount.objects.filter(pk__in=found).update(released_at=now, released_by=by)
+    _clear(found)
     remembered = credential.remembered_rejections.all()
     places = tuple(remembered.order_by("place_label").values_list("place_label", flat=True))
     remembered.delete()
+    if labels or places:
+        _keep_on_record(f"Credential {credential.name}", by, reason, now)
     return Released(labels, places)
 
 
-def _opened_by(login: GuardedLogin, now: datetime, window_s: float) -> bool:
-    """Whether this very credential version opened something lately, not merely another one of the account."""
-    return Credential.objects.filter(
-        pk=login.credential, version=login.version, last_success_at__gt=now - timedelta(seconds=window_s)
-    ).exists()
+def _keep_on_record(what: str, by: str, reason: str, now: datetime) -> None:
+    GuardRelease.objects.create(what=what[:430], by=by[:150], reason=" ".join(reason.split())[:250], at=now)
+
+
+def _clear(accounts: Collection[int]) -> None:
+    """Wipe out what is spent of these accounts: by its state, for the clocks of several hosts may differ."""
+    spent = GuardLogin.objects.filter(account__in=list(accounts))
+    spent.filter(state=GuardState.UNANSWERED).delete()
+    # What was rejected stays known: a later success tells in which places it was no wrong password.
+    spent.filter(state=GuardState.REJECTED).update(state=GuardState.CLEARED)
 
 
 @cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import uuid
 from typing import Any
 
@@ -15,7 +16,8 @@ from taggit.models import ItemBase, Tag
 from credentials.choices import SCOPE_MEANING, AccountScope, GuardState
 from credentials.fields import SecretField
 
-PRIORITY_BOUNDS = [MinValueValidator(-1_000_000), MaxValueValidator(1_000_000)]
+LEAST_PRIORITY, MOST_PRIORITY = -1_000_000, 1_000_000
+PRIORITY_BOUNDS = [MinValueValidator(LEAST_PRIORITY), MaxValueValidator(MOST_PRIORITY)]
 SECRET_FIELDS = ("password", "enable_secret", "private_key", "passphrase")
 
 
@@ -59,7 +61,7 @@ class Credential(models.Model):
     private_key = SecretField()
     passphrase = SecretField()
     priority = models.IntegerField(
-        default=100, validators=PRIORITY_BOUNDS, help_text="Lower is tried first. Ties break by id."
+        default=100, validators=PRIORITY_BOUNDS, help_text="Lower is tried first, also below 0. Ties break by id."
     )
     scope = models.CharField("account scope", max_length=10, choices=AccountScope, default=AccountScope.CENTRAL)
     is_fallback = models.BooleanField(
@@ -146,7 +148,7 @@ class GuardAccount(models.Model):
 
 
 class GuardLogin(models.Model):
-    """One login that may count against an account's budget: in flight, rejected or unanswered."""
+    """One login that may count against an account's budget, or the newest success of a credential with it."""
 
     account = models.ForeignKey(GuardAccount, on_delete=models.CASCADE, related_name="logins")
     credential = models.PositiveBigIntegerField()
@@ -162,6 +164,22 @@ class GuardLogin(models.Model):
 
     def __str__(self) -> str:
         return f"{self.account_id} at {self.place_label}: {self.state}"
+
+
+class GuardRelease(models.Model):
+    """One release, for the record: who gave which account or credential another chance, when and why."""
+
+    what = models.CharField(max_length=430, help_text="the account, or the credential")
+    by = models.CharField(max_length=150)
+    reason = models.CharField(max_length=250, blank=True)
+    at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        verbose_name = "release"
+        ordering = ["-at"]
+
+    def __str__(self) -> str:
+        return f"{self.what} by {self.by}"
 
 
 class RememberedRejection(models.Model):
@@ -185,9 +203,20 @@ class RememberedRejection(models.Model):
         return f"{self.credential_id} v{self.credential_version} at {self.place_label}"
 
 
+def domain_key(domain: str) -> str:
+    """The key of an AAA domain, 60 characters at most; case and blanks around it make no other domain."""
+    name = domain.strip().casefold().replace(":", "%3a")
+    if len(name) > 50:
+        name = f"{name[:33]}~{hashlib.sha256(name.encode()).hexdigest()[:16]}"
+    return f"domain:{name}"
+
+
 def account_identity(scope: str, username: str, domain: str, device: Any, device_label: str) -> tuple[str, str]:
-    """Key and label of the account that a login uses: the unit that can be locked."""
-    shown = username or "(no user name)"
+    """Key and label of the account that a login uses: the unit that can be locked.
+
+    Most account servers tell no `Admin` from `admin`, and one budget too few locks nobody out.
+    """
+    shown, name = username or "(no user name)", username.casefold()
     if scope == AccountScope.LOCAL:
-        return f"local:{device}:{username}", f"{shown} on {device_label}"
-    return f"central:{domain}:{username}", f"{shown} in AAA domain {domain}"
+        return f"local:{device}:{name}", f"{shown} on {device_label}"
+    return f"central:{domain_key(domain).partition(':')[2]}:{name}", f"{shown} in AAA domain {domain.strip()}"

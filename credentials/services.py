@@ -11,10 +11,19 @@ from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_ssh_private_key
 from django.core.exceptions import ValidationError
 from django.db import transaction
+from taggit.models import Tag
 
+from credentials.choices import AccountScope
 from credentials.exceptions import SecretNotWritable
 from credentials.keyring_match import require_own_keyring
-from credentials.models import SECRET_FIELDS, Credential, CredentialTag, RememberedRejection
+from credentials.models import (
+    LEAST_PRIORITY,
+    MOST_PRIORITY,
+    SECRET_FIELDS,
+    Credential,
+    CredentialTag,
+    RememberedRejection,
+)
 from credentials.querysets import tags_named
 
 PLAIN_FIELDS = (
@@ -133,6 +142,33 @@ def _write(
     return credential
 
 
+def notes_on(credential: Credential) -> list[str]:
+    """What is allowed and may not be meant, in words: shared accounts, and tags that select no device."""
+    found = []
+    twins = Credential.objects.filter(username=credential.username, scope=credential.scope).exclude(pk=credential.pk)
+    if names := [f"'{name}'" for name in twins.order_by("priority", "id").values_list("name", flat=True)[:4]]:
+        shown = [*names[:3], "others"] if len(names) > 3 else names
+        both = f"{', '.join(shown[:-1])} and {shown[-1]} have" if len(shown) > 1 else f"{shown[0]} has"
+        where = "Within an AAA domain" if credential.scope == AccountScope.CENTRAL else "On each device"
+        found.append(
+            f"{both} the same user name and scope. {where} they are one account: its rejections count together, "
+            "and each is tried where the ones before it were proven wrong."
+        )
+    for link in credential.tag_links.select_related("tag"):
+        if not _is_used_elsewhere(link.tag):
+            found.append(f"Nothing else has the tag {link.tag.name} yet: it selects no device.")
+    return found
+
+
+def _is_used_elsewhere(tag: Tag) -> bool:
+    # This app knows no devices, so it asks everything that can carry a tag.
+    return any(
+        relation.related_model._default_manager.filter(**{relation.field.name: tag}).exists()
+        for relation in Tag._meta.related_objects
+        if relation.related_model not in (Credential, CredentialTag)
+    )
+
+
 def set_tags(credential: Credential, names: Iterable[str], priorities: Mapping[str, int] | None = None) -> None:
     """Make these the tags of the credential; a link that stays keeps its priority unless one is given."""
     wanted = {tag.pk: tag for tag in tags_named(names)}
@@ -157,6 +193,10 @@ def _clean_tags(
         errors.setdefault("tags", []).append(f"A tag has at most 100 characters: {too_long[0][:40]}…")
     if bad := [tag for tag in cleaned if ";" in tag or "," in tag]:
         errors.setdefault("tags", []).append(f"A tag has no comma or semicolon: {bad[0]}")
+    if wrong := [name for name, n in (priorities or {}).items() if not LEAST_PRIORITY <= n <= MOST_PRIORITY]:
+        errors.setdefault("tag_priorities", []).append(
+            f"A priority is a whole number from {LEAST_PRIORITY:,} to {MOST_PRIORITY:,}: {wrong[0][:40]}"
+        )
     lost = {name.casefold() for name in priorities or {}} - {tag.casefold() for tag in cleaned}
     if lost:
         errors.setdefault("tags", []).append(f"A priority is given for a tag that is not set: {sorted(lost)[0]}")

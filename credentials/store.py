@@ -8,16 +8,17 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from itertools import chain
+from typing import NamedTuple, Protocol
 
 from django.db.models import F, Q
 
 from credentials.choices import AccountScope
 from credentials.exceptions import CredentialChanged
 from credentials.guard import Guard, get_guard
-from credentials.models import SECRET_FIELDS, Credential, CredentialTag
+from credentials.models import SECRET_FIELDS, Credential, CredentialTag, domain_key
 
 
 @dataclass(frozen=True)
@@ -67,8 +68,7 @@ class StoredCredential:
     kinds: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Link:
+class Link(NamedTuple):
     """A tag on a credential, with the priority that hangs on it, if any."""
 
     credential: int
@@ -109,8 +109,31 @@ class CredentialStore(Protocol):
         With `version`, CredentialChanged when it was edited, disabled or deleted since it was planned.
         """
 
-    def record(self, credential: int, fate: str, at: datetime) -> None:
-        """Count a login with this credential; `fate` as in the guard."""
+    def record(self, credential: int, fate: str, at: datetime, count: int = 1) -> None:
+        """Count `count` logins with this credential; `fate` as in the guard."""
+
+
+Rank = tuple[bool, bool, int, int]
+"""Is a fallback, is not the preferred one, priority, id: sorts in the order of trying."""
+
+
+def rank(
+    credentials: Mapping[int, StoredCredential], links: Iterable[Link], preferred: int | None = None
+) -> list[Rank]:
+    """The one rule of order: last success on the device, priority, id; fallbacks last.
+
+    `links` are the tags that the credentials share with the device.
+    """
+    own: dict[int, int] = {}
+    for link in links:
+        if link.priority is not None:
+            own[link.credential] = min(link.priority, own.get(link.credential, link.priority))
+    return sorted(
+        [
+            (each.is_fallback, key != preferred or each.is_fallback, own.get(key, each.priority), key)
+            for key, each in credentials.items()
+        ]
+    )
 
 
 def order_candidates(
@@ -120,55 +143,44 @@ def order_candidates(
     rejections: Mapping[tuple[int, int, str], datetime],
     only: int | None = None,
 ) -> list[Candidate]:
-    """The one rule of order: last success on the device, priority, id; one fallback, last."""
+    """The candidates of a device in the order of `rank`, each with its reason; one fallback at the most is usable."""
     matched: dict[int, list[Link]] = defaultdict(list)
     for link in links:
         if link.credential in credentials:
             matched[link.credential].append(link)
+    if only is not None:
+        mine = {only: credentials[only]} if only in credentials else {}
+    else:
+        mine = {key: each for key, each in credentials.items() if each.is_fallback or key in matched}
     found: list[Candidate] = []
-    for key, each in credentials.items():
-        shared = matched.get(key, [])
-        if only is not None:
-            if key == only:
-                found.append(_candidate(place, each, shared, rejections))
-        elif shared or each.is_fallback:
-            found.append(_candidate(place, each, shared, rejections))
-    found.sort(key=lambda c: (c.is_fallback, not c.is_preferred, c.priority, c.credential))
-    regular = [c for c in found if not c.is_fallback]
-    fallbacks = [c for c in found if c.is_fallback]
-    usable = next((c for c in fallbacks if not c.skipped), None)
-    return regular + [
-        c
-        if c.skipped or c is usable
-        else replace(c, skipped="Another fallback credential comes first; only one is tried.")
-        for c in fallbacks
-    ]
+    has_fallback = False
+    for standing in rank(mine, chain.from_iterable(matched.values()), place.preferred):
+        each = mine[standing[3]]
+        skipped = _why_skipped(place, each, rejections)
+        if each.is_fallback and not skipped:
+            if has_fallback:
+                skipped = "Another fallback credential comes first; only one is tried."
+            has_fallback = True
+        found.append(_candidate(standing, each, matched.get(each.id, ()), skipped))
+    return found
 
 
-def _candidate(
-    place: Place,
-    each: StoredCredential,
-    shared: Sequence[Link],
-    rejections: Mapping[tuple[int, int, str], datetime],
-) -> Candidate:
-    priority, source = each.priority, "credential"
-    with_own = sorted((link.priority, link.tag_name) for link in shared if link.priority is not None)
-    if with_own:
-        priority, source = with_own[0][0], f"tag {with_own[0][1]}"
-    names = tuple(sorted(link.tag_name for link in shared))
-    is_fallback = each.is_fallback
-    preferred = place.preferred == each.id and not is_fallback
-    if preferred:
+def _candidate(standing: Rank, each: StoredCredential, shared: Sequence[Link], skipped: str) -> Candidate:
+    _, is_not_preferred, priority, _ = standing
+    numbered = [(link.priority, link.tag_name) for link in shared if link.priority is not None]
+    source = f"tag {min(numbered)[1]}" if numbered else "credential"
+    names = tuple(sorted([link.tag_name for link in shared]))
+    if not is_not_preferred:
         why = "worked here last"
-    elif is_fallback:
+    elif each.is_fallback:
         why = "fallback, tried last"
     else:
         why = f"priority {priority}" + (f" from {source}" if source != "credential" else "")
     if names:
         tags = f"shares {'tag' if len(names) == 1 else 'tags'} {', '.join(names)}"
     else:
-        tags = "matches every device" if is_fallback else "named for this test, shares no tag"
-    candidate = Candidate(
+        tags = "matches every device" if each.is_fallback else "named for this test, shares no tag"
+    return Candidate(
         credential=each.id,
         version=each.version,
         name=each.name,
@@ -179,24 +191,26 @@ def _candidate(
         matched=names,
         reason=f"{tags}; {why}",
         kinds=each.kinds,
-        is_fallback=is_fallback,
-        is_preferred=preferred,
+        is_fallback=each.is_fallback,
+        is_preferred=not is_not_preferred,
         allow_telnet=each.allow_telnet,
+        skipped=skipped,
     )
-    return replace(candidate, skipped=_why_skipped(place, candidate, rejections))
 
 
-def _why_skipped(place: Place, candidate: Candidate, rejections: Mapping[tuple[int, int, str], datetime]) -> str:
-    if place.telnet and not candidate.allow_telnet:
+def _why_skipped(place: Place, each: StoredCredential, rejections: Mapping[tuple[int, int, str], datetime]) -> str:
+    if place.telnet and not each.allow_telnet:
         return "Not allowed over telnet."
-    keys = [(candidate.credential, candidate.version, f"device:{place.device}")]
-    if candidate.scope == AccountScope.CENTRAL:
-        keys.append((candidate.credential, candidate.version, f"domain:{place.domain}"))
-    for key in keys:
-        if when := rejections.get(key):
-            where = "here" if key[2].startswith("device:") else f"in AAA domain {place.domain}"
-            return f"Rejected {where} on {when:%Y-%m-%d %H:%M} UTC; skipped until it is changed or released."
-    return ""
+    if not rejections:
+        return ""
+    when = rejections.get((each.id, each.version, f"device:{place.device}"))
+    where = "here"
+    if when is None and each.scope == AccountScope.CENTRAL:
+        when = rejections.get((each.id, each.version, domain_key(place.domain)))
+        where = f"in AAA domain {place.domain}"
+    if when is None:
+        return ""
+    return f"Rejected {where} on {when:%Y-%m-%d %H:%M} UTC; skipped until it is changed or released."
 
 
 class DatabaseStore:
@@ -216,16 +230,23 @@ class DatabaseStore:
             wanted.add(credential)
         stored = self._load(wanted if only is None else {only})
         fallbacks = {key: each for key, each in stored.items() if each.is_fallback}
-        keys = {f"device:{place.device}" for place in places} | {f"domain:{place.domain}" for place in places}
+        keys = {f"device:{place.device}" for place in places} | {domain_key(place.domain) for place in places}
         rejections = self._guard.remembered(stored, keys)
+        rejected = {credential for credential, _, _ in rejections}
         answer: dict[int, list[Candidate]] = {}
+        alike: dict[tuple[object, ...], list[Candidate]] = {}
         for place in places:
-            links = [link for tag in place.tags for link in links_of_tag.get(tag, ())]
-            if only is not None:
-                mine = {only: stored[only]} if only in stored else {}
-            else:
-                mine = fallbacks | {link.credential: stored[link.credential] for link in links}
-            answer[place.device] = order_candidates(place, mine, links, rejections, only)
+            # Most devices of a fleet get the same candidates as many others.
+            kin = place.tags, place.telnet, place.preferred
+            found = alike.get(kin)
+            if found is None or not rejected.isdisjoint(each.credential for each in found):
+                links = [link for tag in place.tags for link in links_of_tag.get(tag, ())]
+                if only is not None:
+                    mine = {only: stored[only]} if only in stored else {}
+                else:
+                    mine = fallbacks | {link.credential: stored[link.credential] for link in links}
+                found = alike[kin] = order_candidates(place, mine, links, rejections, only)
+            answer[place.device] = list(found)
         return answer
 
     @staticmethod
@@ -256,13 +277,13 @@ class DatabaseStore:
         opened = {field: secret.reveal() if (secret := getattr(row, field)) else None for field in SECRET_FIELDS}
         return OpenedCredential(username=row.username, **opened)
 
-    def record(self, credential: int, fate: str, at: datetime) -> None:
+    def record(self, credential: int, fate: str, at: datetime, count: int = 1) -> None:
         """See CredentialStore; also for a credential that was deleted meanwhile."""
         changes: dict[str, object] = {"last_used_at": at}
         if fate == "accepted":
-            changes |= {"success_count": F("success_count") + 1, "last_success_at": at}
+            changes |= {"success_count": F("success_count") + count, "last_success_at": at}
         elif fate == "rejected":
-            changes["rejected_count"] = F("rejected_count") + 1
+            changes["rejected_count"] = F("rejected_count") + count
         Credential.objects.filter(pk=credential).update(**changes)
 
 
@@ -299,9 +320,9 @@ class InMemoryStore:
         """See CredentialStore."""
         return self._opened[credential]
 
-    def record(self, credential: int, fate: str, at: datetime) -> None:
+    def record(self, credential: int, fate: str, at: datetime, count: int = 1) -> None:
         """See CredentialStore."""
-        self.records.append((credential, fate, at))
+        self.records += [(credential, fate, at)] * count
 
 
 def get_store() -> CredentialStore:

@@ -23,3 +23,12 @@ class HostKeyPolicy(models.TextChoices):
 
     FIRST_USE = "first-use", "Pin at first contact"
     APPROVE = "approve", "Wait for approval"
+
+
+class AsideState(models.TextChoices):
+    """What became of an answer that was no whole configuration."""
+
+    WAITING = "waiting", "Waits for a decision"
+    ACCEPTED = "accepted", "Accepted as a version"
+    DECLINED = "declined", "Declined"
+    OUTDATED = "outdated", "Overtaken by a whole one"

@@ -84,11 +84,12 @@ class _Entry:
     key: HostKeyData
 
 
-def import_known_hosts(data: bytes, user: User | None) -> KnownHostsReport:
+def import_known_hosts(data: bytes, user: User | None, *, dry_run: bool = False) -> KnownHostsReport:
     """Pin the keys of a known_hosts file for the devices whose address and port they are for.
 
     What is pinned stays: another key of the same type is a conflict, and so is one that a person retired.
-    One transaction. Raises KnownHostsError when the file holds nothing of the kind.
+    One transaction; with `dry_run` nothing is written. Raises KnownHostsError when the file holds nothing of
+    the kind.
     """
     report = KnownHostsReport()
     entries = list(_entries(data, report))
@@ -100,6 +101,8 @@ def import_known_hosts(data: bytes, user: User | None) -> KnownHostsReport:
         # The rows of the devices serialise this with a first contact at the same moment.
         list(Device.objects.select_for_update().filter(pk__in=wanted).only("pk"))
         _Pins(wanted, user, timezone.now()).write(report)
+        if dry_run:
+            transaction.set_rollback(True)
     report.keys.sort(key=lambda key: (key.line, key.device))
     return report
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -14,6 +15,7 @@ from taggit.managers import TaggableManager
 from taggit.models import ItemBase, Tag
 
 from credentials.models import Credential
+from devices import asides, facts, retention, searches  # noqa: F401 - models of this app that have a file of their own
 from devices.choices import HostKeyState, Transport
 from devices.connector.platforms import UnknownPlatformError, platform
 from devices.validators import validate_host, validate_name
@@ -32,6 +34,15 @@ class DeviceTag(ItemBase):
 
     def __str__(self) -> str:
         return f"{self.content_object_id}: {self.tag_id}"
+
+
+class DeviceHistory(HistoricalRecords):  # type: ignore[misc]
+    """The history of devices; a device that is deleted together with many has its last row already."""
+
+    def post_delete(self, instance: Device, using: str | None = None, **kwargs: Any) -> None:
+        """The last row, unless `delete_devices` has written it."""
+        if not instance.is_noted_as_deleted:
+            super().post_delete(instance, using=using, **kwargs)
 
 
 class Device(models.Model):
@@ -70,7 +81,8 @@ class Device(models.Model):
     created_at = models.DateTimeField("created", auto_now_add=True)
     updated_at = models.DateTimeField("changed", auto_now=True)
 
-    history = HistoricalRecords(
+    is_noted_as_deleted = False
+    history = DeviceHistory(
         excluded_fields=[
             "last_good_credential",
             "last_good_at",
@@ -164,12 +176,18 @@ class ConfigVersion(models.Model):
     text = models.ForeignKey(ConfigText, on_delete=models.PROTECT, related_name="versions")
     compared = models.CharField(max_length=64, help_text="keyed hash of the normalised text")
     summary = models.CharField(max_length=200, blank=True, help_text="what changed since the version before")
+    changed_by = models.CharField(max_length=80, blank=True, help_text="who changed it, as the device says")
+    changed_said = models.CharField(max_length=80, blank=True, help_text="when, as the device says")
     first_seen_at = models.DateTimeField(db_index=True)
     last_seen_at = models.DateTimeField()
 
     class Meta:
         ordering = ["device", "kind", "-number"]
         verbose_name = "configuration version"
+        permissions = [
+            ("reveal_configversion", "Can see the secrets of a configuration"),
+            ("restore_configversion", "Can download a configuration with its secrets"),
+        ]
         constraints = [
             models.UniqueConstraint(fields=["device", "kind", "number"], name="version_number_once"),
         ]

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
-from django.db import transaction
+from django.db import connection, transaction
+from django.db.models import QuerySet
+from django.db.models.deletion import Collector
 from django.utils import timezone
+from simple_history.utils import bulk_update_with_history
 
+from credentials.bulk import select_in
 from credentials.querysets import tags_named
 from credentials.store import Place
 from devices.choices import HostKeyPolicy, HostKeyState, Transport
+from devices.configs.store import forget_unused_texts
 from devices.connector.target import HostKeyData, HostKeyVerdict, Limits, Target
-from devices.models import Device, DeviceTag, HostKey
+from devices.models import ConfigVersion, Device, DeviceTag, HostKey
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -32,6 +37,8 @@ PLAIN_FIELDS = (
     "description",
     "enabled",
 )
+# How old "last seen" of a pinned key may be: a night of backups is not ten thousand updates.
+_SEEN_EVERY_S = 3600.0
 
 
 class StaleDecision(Exception):
@@ -48,9 +55,13 @@ def save_device(device: Device, *, tags: Sequence[str] | None = None, **plain: A
         setattr(device, field, value)
     if is_new and plain.get("port") is None:
         device.port = 23 if device.transport == Transport.TELNET else 22
-    device.full_clean()
-    if tags is not None and (bad := [tag for tag in tags if ";" in tag or "," in tag or len(tag) > 100]):
-        raise ValidationError({"tags": f"A tag has at most 100 characters, no comma and no semicolon: {bad[0][:40]}"})
+    errors = _tag_errors(tags or ())
+    try:
+        device.full_clean()
+    except ValidationError as error:
+        raise ValidationError({**error.message_dict, **errors}) from None
+    if errors:
+        raise ValidationError(errors)
     with transaction.atomic():
         # A run may be writing what it learned of this device: an edit touches the fields of the form alone.
         device.save(update_fields=None if is_new else [*PLAIN_FIELDS, "updated_at"])
@@ -70,6 +81,92 @@ def set_device_tags(device: Device, names: Iterable[str]) -> None:
     )
 
 
+def _tag_errors(tags: Sequence[str]) -> dict[str, list[str]]:
+    bad = [tag for tag in tags if ";" in tag or "," in tag or len(tag) > 100]
+    said = f"A tag has at most 100 characters, no comma and no semicolon: {bad[0][:40]}" if bad else ""
+    return {"tags": [said]} if said else {}
+
+
+# --- many devices at once, in a number of queries that does not grow with them ----------------------
+@transaction.atomic
+def set_enabled(devices: QuerySet[Device], enabled: bool, user: User | None = None) -> int:
+    """Enable or disable devices, each change with its row of history; how many were changed."""
+    changed = [device for device in _locked(devices) if device.enabled != enabled]
+    now = timezone.now()
+    for device in changed:
+        device.enabled = enabled
+    Device.objects.filter(pk__in=[device.pk for device in changed]).update(enabled=enabled, updated_at=now)
+    _note_in_history(changed, user, "Enabled" if enabled else "Disabled")
+    return len(changed)
+
+
+@transaction.atomic
+def add_tags(devices: QuerySet[Device], names: Sequence[str], user: User | None = None) -> int:
+    """Give tags to devices; those that are there stay. How many got any; ValidationError for a wrong tag."""
+    if errors := _tag_errors(names):
+        raise ValidationError(errors)
+    tags = tags_named(names)
+    found = _locked(devices)
+    links = DeviceTag.objects.filter(content_object__in=[device.pk for device in found], tag__in=tags)
+    there = set(links.values_list("content_object_id", "tag_id"))
+    new = [
+        DeviceTag(content_object=device, tag=tag)
+        for device in found
+        for tag in tags
+        if (device.pk, tag.pk) not in there
+    ]
+    DeviceTag.objects.bulk_create(new)
+    keys = {link.content_object_id for link in new}
+    changed = [device for device in found if device.pk in keys]
+    Device.objects.filter(pk__in=keys).update(updated_at=timezone.now())
+    _note_in_history(changed, user, f"Tags added: {', '.join(tag.name for tag in tags)}")
+    return len(changed)
+
+
+@transaction.atomic
+def delete_devices(devices: QuerySet[Device], user: User | None = None) -> int:
+    """Delete devices with all that is theirs, and the configuration texts that nobody else has; how many.
+
+    Results and attempts stay, under the device's name; so does its history, with a last row.
+    """
+    found = _locked(devices)
+    ids = [device.pk for device in found]
+    texts = set(ConfigVersion.objects.filter(device__in=ids).values_list("text", flat=True))
+    history: Any = Device.history
+    now = timezone.now()
+    history.model.objects.bulk_create(
+        [
+            history.model(
+                history_date=now,
+                history_type="-",
+                history_user=user or history.model.get_default_history_user(device),
+                **{field.attname: getattr(device, field.attname) for field in history.model.tracked_fields},
+            )
+            for device in found
+        ]
+    )
+    for device in found:
+        device.is_noted_as_deleted = True
+    # The instances themselves are collected, since a query set would load others without the mark.
+    collector = Collector(using=Device.objects.db)
+    collector.collect(found)
+    collector.delete()
+    forget_unused_texts(texts)
+    return len(ids)
+
+
+def _locked(devices: QuerySet[Device]) -> list[Device]:
+    """The devices, whatever filters and prefetches led to them, locked until the transaction ends."""
+    keys = list(devices.order_by().values_list("pk", flat=True))
+    return list(Device.objects.select_for_update().filter(pk__in=keys).order_by("pk"))
+
+
+def _note_in_history(devices: Sequence[Device], user: User | None, reason: str) -> None:
+    if devices:
+        bulk_update_with_history(devices, Device, [], default_user=user, default_change_reason=reason[:100])
+
+
+# --- what a login needs to know -------------------------------------------------------------------
 def places_of(devices: Iterable[Device]) -> list[Place]:
     """What the credential store needs to know of these devices; one query for all their tags."""
     found = list(devices)
@@ -134,7 +231,7 @@ def admit_host_key(device: int, presented: HostKeyData, now: datetime | None = N
     pinned = [key for key in keys if key.state == HostKeyState.PINNED]
     same = next((k for k in keys if (k.key_type, k.fingerprint) == (presented.key_type, presented.fingerprint)), None)
     if same is not None and same.state == HostKeyState.PINNED:
-        if (now - same.last_seen_at).total_seconds() > 3600:
+        if (now - same.last_seen_at).total_seconds() > _SEEN_EVERY_S:
             HostKey.objects.filter(pk=same.pk).update(last_seen_at=now)
         return None
     quarantined = any(key.state == HostKeyState.PENDING for key in keys)
@@ -154,11 +251,56 @@ def admit_host_key(device: int, presented: HostKeyData, now: datetime | None = N
     )
 
 
+def admit_host_keys(presented: Sequence[tuple[int, HostKeyData]]) -> list[HostKeyVerdict | None]:
+    """`admit_host_key` for many devices: pinned keys and first contacts in a few queries, the others one by one."""
+    now = timezone.now()
+    old = connection.ops.adapt_datetimefield_value(now - timedelta(seconds=_SEEN_EVERY_S))
+    rows = select_in(
+        HostKey,
+        ["device", "key_type", "public_key", "id"],
+        {"device": [device for device, _ in presented], "state": [HostKeyState.PINNED.value]},
+        extra="last_seen_at < %s",
+        values=[old],
+    )
+    known = {(device, kind, key): (pk, is_old) for device, kind, key, pk, is_old in rows}
+    fresh = _pin_first_contacts([(device, key) for device, key in presented if _of(device, key) not in known], now)
+    stale = [pk for pk, is_old in (known[_of(*each)] for each in presented if _of(*each) in known) if is_old]
+    HostKey.objects.filter(pk__in=stale).update(last_seen_at=now)
+    return [
+        None if _of(device, key) in known or _of(device, key) in fresh else admit_host_key(device, key, now)
+        for device, key in presented
+    ]
+
+
+_Shown = tuple[int, str, str]
+
+
+def _of(device: int, key: HostKeyData) -> _Shown:
+    return device, key.key_type, key.public_key
+
+
+def _pin_first_contacts(presented: Sequence[tuple[int, HostKeyData]], now: datetime) -> set[_Shown]:
+    """Pin the keys of devices that have shown none before, where the policy allows it; those that were pinned."""
+    if not presented or settings.NETRAVEN_HOST_KEY_POLICY != HostKeyPolicy.FIRST_USE:
+        return set()
+    # The rows of the devices serialise two first contacts at the same moment.
+    devices = Device.objects.select_for_update().filter(pk__in=[device for device, _ in presented]).order_by("pk")
+    existing = set(devices.values_list("pk", flat=True))
+    existing -= set(HostKey.objects.filter(device__in=existing).values_list("device_id", flat=True))
+    first = {device: key for device, key in reversed(presented) if device in existing}
+    HostKey.objects.bulk_create([_row(device, key, HostKeyState.PINNED, now) for device, key in first.items()])
+    return {_of(device, key) for device, key in first.items()}
+
+
 def _store(device: int, presented: HostKeyData, state: HostKeyState, row: HostKey | None, now: datetime) -> None:
     if row is not None:
         HostKey.objects.filter(pk=row.pk).update(state=state, last_seen_at=now)
-        return
-    HostKey.objects.create(
+    else:
+        _row(device, presented, state, now).save()
+
+
+def _row(device: int, presented: HostKeyData, state: HostKeyState, now: datetime) -> HostKey:
+    return HostKey(
         device_id=device,
         key_type=presented.key_type,
         public_key=presented.public_key,

@@ -7,6 +7,8 @@ import re
 
 from django.core.exceptions import ValidationError
 
+from devices.connector.platforms import UnknownPlatformError, platform
+
 _LABEL = re.compile(r"^(?!-)[A-Za-z0-9_-]{1,63}(?<!-)$")
 _NAME = re.compile(r"^[^\s/\\\x00-\x1f\x7f](?:[^/\\\x00-\x1f\x7f]*[^\s/\\\x00-\x1f\x7f])?$")
 
@@ -30,3 +32,11 @@ def validate_name(value: str) -> None:
     """Accept a device name that can stand in a path, a URL and one line of a terminal."""
     if not _NAME.match(value):
         raise ValidationError("A name has no slashes, control characters, or space at its ends.", code="name")
+
+
+def validate_platform(value: str) -> None:
+    """Accept a platform that Netmiko or the platform table knows."""
+    try:
+        platform(value)
+    except UnknownPlatformError as error:
+        raise ValidationError(str(error), code="platform") from error

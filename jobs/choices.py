@@ -14,9 +14,13 @@ class RunStatus(models.TextChoices):
     PARTIAL = "partial", "Partly failed"
     FAILED = "failed", "Failed"
     CANCELLED = "cancelled", "Cancelled"
+    PAUSED = "paused", "Paused"
+    SKIPPED = "skipped", "Skipped"
 
 
-RUN_FINISHED = frozenset({RunStatus.SUCCEEDED, RunStatus.PARTIAL, RunStatus.FAILED, RunStatus.CANCELLED})
+RUN_FINISHED = frozenset(
+    {RunStatus.SUCCEEDED, RunStatus.PARTIAL, RunStatus.FAILED, RunStatus.CANCELLED, RunStatus.SKIPPED}
+)
 
 
 class ShardStatus(models.TextChoices):
@@ -41,6 +45,31 @@ class Trigger(models.TextChoices):
     API = "api", "API"
     COMMAND = "command", "Command"
     SCHEDULE = "schedule", "Schedule"
+
+
+class Recurrence(models.TextChoices):
+    """When a job starts by itself."""
+
+    NONE = "none", "Only when somebody starts it"
+    CRON = "cron", "By a cron line"
+    INTERVAL = "interval", "At an interval"
+    ONCE = "once", "Once"
+
+
+class Overlap(models.TextChoices):
+    """What a scheduled start does while an earlier run of the job still goes on."""
+
+    SKIP = "skip", "Skip this start"
+    QUEUE = "queue", "Start when the earlier run has ended"
+
+
+class LimitScope(models.TextChoices):
+    """What a concurrency limit counts devices by."""
+
+    SYSTEM = "system", "Whole system"
+    SITE = "site", "Site"
+    TAG = "tag", "Tag"
+    DOMAIN = "domain", "AAA domain"
 
 
 OUTCOME_CHOICES = [(outcome.value, info.label) for outcome, info in INFO.items()]

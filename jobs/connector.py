@@ -23,7 +23,8 @@ from devices.connector.core import CoreDeviceConnector
 from devices.connector.outcomes import ConnectorError, Fate, Outcome, info
 from devices.connector.ssh import MethodMismatch
 from devices.connector.target import HostKeyData, LoginSecrets, Target
-from jobs.kinds import JobKind, KindContext, Store
+from jobs.kinds import DeviceKind, KindContext, Store
+from jobs.kinds.base import PartlyDone
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +37,7 @@ _METHOD_NEEDS = {
 
 
 _PROVEN_WRONG = (
-    "Every matching credential was proven wrong before and is not sent again. Correct the credential, or release it."
+    "What could be tried was proven wrong before and is not sent again. Correct the credential, or release it."
 )
 
 
@@ -50,6 +51,8 @@ class DeviceTask:
     domain: str
     candidates: tuple[Candidate, ...]
     context: KindContext
+    tries: int = 1
+    """Above 1 when a worker was lost while it had this device in hand."""
 
 
 @dataclass(frozen=True)
@@ -101,14 +104,14 @@ class Ledger(Protocol):
     def admit_host_key(self, device: int, presented: HostKeyData) -> None:
         """Raises HostKeyVerdict unless this key may be trusted."""
 
-    def reserve(self, login: GuardedLogin) -> Reservation:
-        """Leave to send one secret. Raises KnownRejected, Held or GateClosed."""
+    def reserve(self, login: GuardedLogin, candidate: Candidate, order: int) -> Reservation:
+        """Leave to send one secret, on record before it is sent. Raises KnownRejected, Held or GateClosed."""
 
     def open(self, candidate: Candidate) -> OpenedCredential:
         """The opened credential. Raises CredentialsError."""
 
     def settle(self, reservation: Reservation, fate: Fate) -> None:
-        """Book what became of the secret."""
+        """Book what became of the secret, as soon as it is known."""
 
     def attempt(self, record: AttemptRecord) -> None:
         """Keep one login."""
@@ -120,7 +123,7 @@ class JobDeviceConnector:
     def __init__(
         self,
         task: DeviceTask,
-        kind: JobKind,
+        kind: DeviceKind,
         ledger: Ledger,
         retry: RetryPolicy,
         stopped: Callable[[float], bool] | None = None,
@@ -149,6 +152,8 @@ class JobDeviceConnector:
         return report
 
     def _run(self) -> DeviceReport:
+        if not self._kind.needs_login(self._task.context.parameters):
+            return self._look()
         usable = [candidate for candidate in self._task.candidates if not candidate.skipped]
         if not usable:
             return self._nothing_to_try()
@@ -176,6 +181,26 @@ class JobDeviceConnector:
                 last.advice = f"The device refused {usable[0].name}. Correct its password, or its user name."
             last.detail = f"Rejected: {', '.join(rejected)}. {last.detail}"
         return last
+
+    def _look(self) -> DeviceReport:
+        """What can be seen without a login; passing failures are tried again."""
+        tries = 0
+        while True:
+            try:
+                return DeviceReport(Outcome.SUCCESS, store=self._kind.look(self._task.target, self._task.context))
+            except ConnectorError as error:
+                store = error.store if isinstance(error, PartlyDone) else None
+                report = DeviceReport(error.outcome, error.detail, store=store)
+            if not info(report.outcome).passing or tries >= self._retry.retries:
+                break
+            tries += 1
+            if self._rest(self._retry.pause_s * 2 ** (tries - 1) * random.uniform(0.5, 1.5)):
+                break
+        return _tried(report, tries)
+
+    def _rest(self, pause_s: float) -> bool:
+        """Wait before another try; True when there is to be none."""
+        return time.monotonic() + pause_s > self._deadline or self._pause(pause_s)
 
     def _nothing_to_try(self) -> DeviceReport:
         skipped = self._task.candidates
@@ -206,11 +231,9 @@ class JobDeviceConnector:
                 pause = self._retry.pause_s * 2 ** (tries - 1) * random.uniform(0.5, 1.5)
             else:
                 break
-            if time.monotonic() + pause > self._deadline or self._pause(pause):
+            if self._rest(pause):
                 break
-        if tries and report.outcome != Outcome.SUCCESS:
-            report.detail = f"{report.detail} (tried {tries + 1} times)"
-        return report
+        return _tried(report, tries)
 
     def _once(self, candidate: Candidate) -> tuple[DeviceReport, Fate]:
         """One connection with one credential."""
@@ -222,7 +245,7 @@ class JobDeviceConnector:
             nonlocal reservation
             if offered and offered != ("none",) and not _fits(candidate, offered):
                 raise MethodMismatch(offered, " and ".join(candidate.kinds) or "no secret")
-            reservation = ledger.reserve(self._guarded(candidate))
+            reservation = ledger.reserve(self._guarded(candidate), candidate, self._order + 1)
             opened = ledger.open(candidate)
             return LoginSecrets(
                 opened.username, opened.password, opened.enable_secret, opened.private_key, opened.passphrase
@@ -238,12 +261,17 @@ class JobDeviceConnector:
         try:
             connector.open()
             logged_in = True
+            if reservation is not None and connector.evidence.fate == Fate.ACCEPTED:
+                # Now and not after the work: others wait for this at the gate, and a lost worker must not lose it.
+                ledger.settle(reservation, Fate.ACCEPTED)
+                reservation = None
             report.store = self._kind.work(connector, task.context)
             report.outcome = Outcome.SUCCESS
         except MethodMismatch as error:
             report = _Mismatch(error.outcome, error.detail, offered=error.offered)
         except ConnectorError as error:
             report.outcome, report.detail = error.outcome, error.detail
+            report.store = error.store if isinstance(error, PartlyDone) else None
         except Held as error:
             report.outcome, report.detail = Outcome.HELD, str(error)
             report.advice = (
@@ -297,6 +325,12 @@ class JobDeviceConnector:
             device=self._task.device,
             device_label=self._task.target.name,
         )
+
+
+def _tried(report: DeviceReport, tries: int) -> DeviceReport:
+    if tries and report.outcome != Outcome.SUCCESS:
+        report.detail = f"{report.detail} (tried {tries + 1} times)"
+    return report
 
 
 @dataclass

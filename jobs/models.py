@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 
 from django.conf import settings
+from django.core.validators import MinValueValidator
 from django.db import models
 from simple_history.models import HistoricalRecords
 from taggit.models import Tag
@@ -12,8 +13,8 @@ from taggit.models import Tag
 from credentials.models import Credential
 from devices.connector.outcomes import OutcomeInfo, info
 from devices.models import ConfigVersion, Device
-from jobs import rollups  # noqa: F401 - models of this app that the analytics keep
-from jobs.choices import OUTCOME_CHOICES, ResultStatus, RunStatus, ShardStatus, Trigger
+from jobs import limits, outputs, rollups, windows  # noqa: F401 - models of this app that have files of their own
+from jobs.choices import OUTCOME_CHOICES, Overlap, Recurrence, ResultStatus, RunStatus, ShardStatus, Trigger
 
 
 class Job(models.Model):
@@ -27,10 +28,32 @@ class Job(models.Model):
     all_devices = models.BooleanField(default=False, help_text="Every enabled device.")
     enabled = models.BooleanField(default=True)
     description = models.CharField(max_length=250, blank=True)
+    max_parallel = models.PositiveIntegerField(
+        "devices at once",
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1)],
+        help_text="Most devices of one run that are worked on at the same time, over all workers. Empty: no limit.",
+    )
+
+    recurrence = models.CharField("schedule", max_length=10, choices=Recurrence, default=Recurrence.NONE)
+    cron = models.CharField(
+        "cron line", max_length=100, blank=True, help_text="Minute, hour, day, month, weekday: 15 2 * * 1-5"
+    )
+    time_zone = models.CharField(max_length=64, blank=True, help_text="Of the cron line. Empty: that of the server.")
+    interval_s = models.PositiveIntegerField(
+        "interval", null=True, blank=True, validators=[MinValueValidator(60)], help_text="Seconds, 60 at least."
+    )
+    jitter_s = models.PositiveIntegerField(
+        "jitter", default=0, help_text="Each start is put off by a random time of at most so many seconds."
+    )
+    run_at = models.DateTimeField("at", null=True, blank=True, help_text="For a job that starts once.")
+    overlap = models.CharField(max_length=10, choices=Overlap, default=Overlap.SKIP)
+    next_run_at = models.DateTimeField("next start", null=True, blank=True, editable=False, db_index=True)
     created_at = models.DateTimeField("created", auto_now_add=True)
     updated_at = models.DateTimeField("changed", auto_now=True)
 
-    history = HistoricalRecords(m2m_fields=[tags, devices], excluded_fields=["updated_at"])
+    history = HistoricalRecords(m2m_fields=[tags, devices], excluded_fields=["updated_at", "next_run_at"])
 
     class Meta:
         ordering = ["name"]
@@ -54,6 +77,11 @@ class Run(models.Model):
     requested_by_name = models.CharField(max_length=150, blank=True)
     message = models.CharField(max_length=250, blank=True, help_text="Why there is nothing to show, if so.")
     cancel_requested = models.BooleanField(default=False)
+    retry_of = models.ForeignKey("self", null=True, on_delete=models.SET_NULL, related_name="retries")
+    max_parallel = models.PositiveIntegerField(null=True, help_text="Most devices at once, over all workers.")
+    ignores_windows = models.BooleanField(default=False, help_text="A person said: also in maintenance windows.")
+    scheduled_for = models.DateTimeField(null=True, help_text="The start of the schedule that this run is.")
+    summary = models.JSONField(default=dict, blank=True, help_text="What a kind without devices has done so far.")
     device_count = models.PositiveIntegerField(default=0)
     created_at = models.DateTimeField(db_index=True)
     started_at = models.DateTimeField(null=True)
@@ -62,6 +90,10 @@ class Run(models.Model):
     class Meta:
         ordering = ["-id"]
         indexes = [models.Index(fields=["job", "-id"], name="run_of_job")]
+        constraints = [
+            # Two schedulers that see the same start make one run of it.
+            models.UniqueConstraint(fields=["job", "scheduled_for"], name="one_run_a_scheduled_start"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.job_name} #{self.pk}"
@@ -76,6 +108,8 @@ class Shard(models.Model):
     fence = models.PositiveIntegerField(default=0, help_text="Rises with every claim; an older holder may not write.")
     holder = models.CharField(max_length=120, blank=True)
     lease_until = models.DateTimeField(null=True)
+    suspected_at = models.DateTimeField(null=True, help_text="When its lease looked wrong; a living holder clears it.")
+    written = models.PositiveBigIntegerField(default=0, help_text="Number of the holder's last batch of writes.")
     enqueued_at = models.DateTimeField(null=True)
 
     class Meta:
@@ -100,6 +134,7 @@ class Result(models.Model):
     credential = models.ForeignKey(Credential, null=True, on_delete=models.SET_NULL, related_name="+")
     credential_name = models.CharField(max_length=100, blank=True)
     login_count = models.PositiveIntegerField(default=0)
+    open_login = models.JSONField(null=True, editable=False, help_text="A login under way: no secret, for the books.")
     tries = models.PositiveIntegerField(default=1, help_text="Above 1 when a worker was lost and another took over.")
     config_version = models.ForeignKey(ConfigVersion, null=True, on_delete=models.SET_NULL, related_name="results")
     config_changed = models.BooleanField(null=True)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import logging
+
+logger = logging.getLogger(__name__)
+
 
 def run_shard(shard_id: int) -> None:
     """Work on one shard of a run."""
@@ -11,10 +15,23 @@ def run_shard(shard_id: int) -> None:
 
 
 def heartbeat(host: str) -> None:
-    """Prove that tasks run on this host, find shards that lost their worker, and count new logins."""
+    """Prove that tasks run on this host, find shards that lost their worker, start what is due, count new logins."""
+    from django.utils import timezone
+
+    from devices.configs.index import index_latest
     from jobs.analytics.rollup import roll_up
     from jobs.engine import beat, runs
+    from jobs.schedules import start_due
 
     beat.answer(host)
-    runs.recover()
-    roll_up(limit_s=2.0)
+    for chore in (
+        runs.recover,
+        lambda: start_due(timezone.now()),
+        lambda: roll_up(limit_s=2.0),
+        lambda: index_latest(limit_s=1.0),
+    ):
+        try:
+            chore()
+        except Exception:
+            # One that fails must not keep the others from being done, now and at every heartbeat to come.
+            logger.exception("a chore of the heartbeat failed")

@@ -17,14 +17,18 @@ for model in (User, Group, Tag, Schedule, Success, Failure, OrmQ):
         admin.site.unregister(model)
 
 from netraven_site.panels import (  # noqa: E402
+    asides,  # noqa: F401
     configs,  # noqa: F401
     credentials,  # noqa: F401
     devices,  # noqa: F401
     held,  # noqa: F401
     host_keys,  # noqa: F401
     jobs,  # noqa: F401
+    limits,  # noqa: F401
     people,
+    retention,  # noqa: F401
     runs,  # noqa: F401
+    windows,  # noqa: F401
 )
 
 admin.site.register(Failure, people.FailedTaskPanel)

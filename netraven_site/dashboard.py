@@ -186,7 +186,7 @@ def _held() -> list[Attention]:
     if not held:
         return []
     page = reverse("admin:credentials_guardaccount_changelist")
-    named = ", ".join(account.label for account, _, _ in held[:3]) + (" …" if len(held) > 3 else "")
+    named = ", ".join(each.account.label for each in held[:3]) + (" …" if len(held) > 3 else "")
     return [
         Attention(
             "held",

@@ -12,6 +12,7 @@ from unfold.dataclasses import SearchResult
 
 from credentials.models import Credential
 from devices.choices import HostKeyState
+from devices.configs.asides import waiting
 from devices.models import Device, HostKey
 from jobs.models import Job
 
@@ -40,12 +41,19 @@ _LOGINS = (
     ),
 )
 _ADMINISTRATION = (
+    ("Maintenance windows", "do_not_disturb_on", "jobs_maintenancewindow", "jobs.view_maintenancewindow"),
+    ("Retention", "auto_delete", "devices_retentionrule", "devices.view_retentionrule"),
+    ("Concurrency limits", "speed", "jobs_concurrencylimit", "jobs.view_concurrencylimit"),
     ("Users", "person", "auth_user", "auth.view_user"),
     ("Groups", "group", "auth_group", "auth.view_group"),
     ("Tags", "sell", "taggit_tag", "taggit.view_tag"),
     ("API tokens", "token", "netraven_site_apitoken", "netraven_site.view_apitoken"),
     ("Failed tasks", "error", "django_q_failure", "django_q.view_failure"),
 )
+
+
+ASIDES = ("Incomplete", "rule", "devices_keptaside", "devices.view_keptaside")
+"""In the menu only while some wait."""
 
 
 def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
@@ -61,10 +69,25 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
     if (docs := _api_page()) is not None:
         administration.append({"title": "API", "icon": "api", "link": docs, "active": False})
     return [
-        {"items": [dashboard, *(_item(request, *each) for each in _DAY)]},
+        {"items": [dashboard, *_day(request)]},
         {"title": "Logins", "separator": True, "items": [*logins, _analytics(request)]},
         {"title": "Administration", "separator": True, "items": administration},
     ]
+
+
+def _day(request: HttpRequest) -> list[dict[str, Any]]:
+    """The operator's day, with the search of texts below the configurations."""
+    items = [_item(request, *each) for each in _DAY]
+    at = next(at for at, each in enumerate(_DAY) if each[2] == "devices_configversion")
+    link = reverse("admin:devices_configversion_search")
+    is_search = request.path.startswith(link)
+    items[at]["active"] = items[at]["active"] and not is_search
+    search = {"title": "Search", "icon": "manage_search", "link": link, "active": is_search}
+    items.insert(at + 1, {**search, "permission": items[at]["permission"]})
+    if request.user.has_perm(ASIDES[3]) and (count := waiting().count()):
+        waits = {"badge": f"{count:,}", "badge_variant": "warning"}
+        items.insert(at + 2, _item(request, *ASIDES) | waits)
+    return items
 
 
 def _analytics(request: HttpRequest) -> dict[str, Any]:

@@ -111,8 +111,9 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 # --- Tasks ------------------------------------------------------------------------------------
 NETRAVEN_BROKER_URL = env.text("NETRAVEN_BROKER_URL")
 NETRAVEN_WORKERS = env.number("NETRAVEN_WORKERS", 2, least=1, most=64)
-NETRAVEN_THREADS = env.number("NETRAVEN_THREADS", 50, least=1, most=500)
-NETRAVEN_SHARD_SIZE = env.number("NETRAVEN_SHARD_SIZE", 200, least=1, most=5000)
+NETRAVEN_THREADS = env.number("NETRAVEN_THREADS", 100, least=1, most=500)
+NETRAVEN_SHARD_SIZE = env.number("NETRAVEN_SHARD_SIZE", 1000, least=1, most=5000)
+NETRAVEN_DEVICE_WAIT_S = env.number("NETRAVEN_DEVICE_WAIT_S", 900, least=1)
 NETRAVEN_GRACE_S = env.number("NETRAVEN_GRACE_S", 60, least=1)
 NETRAVEN_SHARD_TIMEOUT_S = env.number("NETRAVEN_SHARD_TIMEOUT_S", 3600, least=60)
 Q_CLUSTER: dict[str, Any] = {
@@ -126,6 +127,7 @@ Q_CLUSTER: dict[str, Any] = {
     "queue_limit": 1,
     "bulk": 1,
     "catch_up": False,
+    "scheduler": False,
     "save_limit": 0,
     "recycle": 1,
     "poll": 0.2,
@@ -234,6 +236,11 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "SWAGGER_UI_SETTINGS": {"deepLinking": True, "validatorUrl": None, "docExpansion": "none", "filter": True},
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "COMPONENT_SPLIT_REQUEST": True,
+    # Fields of one name with different choices.
+    "ENUM_NAME_OVERRIDES": {
+        "HostKeyStateEnum": "devices.choices.HostKeyState",
+        "AsideStateEnum": "devices.choices.AsideState",
+    },
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
         "netraven_site.api.schema.add_errors",

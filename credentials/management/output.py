@@ -10,6 +10,7 @@ import sys
 import textwrap
 from argparse import RawDescriptionHelpFormatter
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 from django.core import checks
@@ -95,6 +96,21 @@ def wrong_use(message: str) -> CommandError:
 def failed(message: str) -> CommandError:
     """The error for something that was asked rightly and did not go well: exit code 1."""
     return CommandError(printable(message), returncode=FAILED)
+
+
+def read_input(name: str, most: int) -> bytes:
+    """The bytes of a file, or of standard input for `-`; one more than `most` shows that there are too many.
+
+    CommandError with exit code 2 when it cannot be read.
+    """
+    if name == "-":
+        return sys.stdin.buffer.read(most + 1)
+    try:
+        with Path(name).open("rb") as file:
+            return file.read(most + 1)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise wrong_use(f"{name} cannot be read: {reason}.") from None
 
 
 def printable(text: str) -> str:

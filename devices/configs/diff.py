@@ -5,20 +5,24 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from enum import StrEnum
+from itertools import zip_longest
 from typing import Final
 
+from devices.configs.lines import lines_of
 from devices.configs.normalise import normalise
-from devices.configs.sections import Outline
+from devices.configs.sections import Outline, Section
 
 _SMALL: Final = 200_000
 """Products of line counts up to which the exact but quadratic matcher is used."""
 _MARKED_LINES: Final = 2000
 """Pairs of lines that get word highlights; beyond that nobody reads them."""
 _MARKED_LENGTH: Final = 600
+_MASKED: Final = 40
+"""Sections whose names are masked to see whether they are one; masking one takes about a millisecond."""
 _NAMED: Final = 4
 """Sections that a summary names."""
 
@@ -73,7 +77,7 @@ class Block:
 
 def unified(before: str, after: str, context: int | None = 3) -> list[DiffLine]:
     """The changed lines with `context` lines around them; the rest folded into gaps. None folds nothing."""
-    a, b = before.splitlines(), after.splitlines()
+    a, b = lines_of(before), lines_of(after)
     found = blocks(a, b)
     if all(block.same for block in found):
         return []
@@ -94,19 +98,18 @@ def unified(before: str, after: str, context: int | None = 3) -> list[DiffLine]:
     return lines
 
 
-def side_by_side(before: str, after: str, context: int | None = 3) -> list[SideRow]:
-    """The same as rows of a line before and a line after; a gap stands on both sides."""
+def paired(lines: Iterable[DiffLine]) -> list[SideRow]:
+    """The lines of a diff as rows: what went beside what came in its place; a gap stands on both sides."""
     rows: list[SideRow] = []
     removed: list[DiffLine] = []
     added: list[DiffLine] = []
 
     def flush() -> None:
-        for i in range(max(len(removed), len(added))):
-            rows.append(SideRow(removed[i] if i < len(removed) else None, added[i] if i < len(added) else None))
+        rows.extend(SideRow(left, right) for left, right in zip_longest(removed, added))
         removed.clear()
         added.clear()
 
-    for line in unified(before, after, context):
+    for line in lines:
         if line.kind is LineKind.REMOVED:
             if added:
                 flush()
@@ -114,7 +117,8 @@ def side_by_side(before: str, after: str, context: int | None = 3) -> list[SideR
         elif line.kind is LineKind.ADDED:
             added.append(line)
         else:
-            flush()
+            if removed or added:
+                flush()
             rows.append(SideRow(line, line))
     flush()
     return rows
@@ -130,34 +134,67 @@ def summary(before: str, after: str, platform: str) -> str:
     if not found:
         return "no change"
     old, new = Outline(a, platform), Outline(b, platform)
-    gone: dict[str, bool] = {}
-    come: dict[str, bool] = {}
+    touched: dict[str, _Change] = {}
+    for block in found:
+        for j in range(block.b0, block.b1):
+            if b[j]:
+                _note(touched, new, new.section(j), came=True)
     for block in found:
         for i in range(block.a0, block.a1):
             if a[i]:
-                section = old.section(i)
-                gone[section.name] = gone.get(section.name, False) or section.starts_here
-        for j in range(block.b0, block.b1):
-            if b[j]:
-                section = new.section(j)
-                come[section.name] = come.get(section.name, False) or section.starts_here
-    named = [name for name in (*gone, *come) if re.search(r"\w", name)]
-    said: dict[str, list[str]] = {"changed": [], "added": [], "removed": []}
-    for name in [*come, *(n for n in gone if n not in come)]:
-        if named and name not in named:
-            continue
-        if name in come and name not in gone and come[name]:
-            said["added"].append(name)
-        elif name in gone and name not in come and gone[name]:
-            said["removed"].append(name)
-        else:
-            said["changed"].append(name)
+                _note(touched, old, old.section(i), came=False)
+    changes = [change for change in touched.values() if re.search(r"\w", change.section.key)]
+    said: dict[str, list[_Change]] = {"changed": [], "added": [], "removed": []}
+    for change in _merged(changes or list(touched.values())):
+        said[change.verb].append(change)
     return "; ".join(f"{_listed(names)} {what}" for what, names in said.items() if names)
 
 
-def _listed(names: list[str]) -> str:
-    more = len(names) - _NAMED
-    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
+@dataclass(slots=True)
+class _Change:
+    """What happened to one section: lines came, lines went, and whether its header was among them."""
+
+    outline: Outline
+    section: Section
+    came: bool = False
+    went: bool = False
+    began: bool = False
+    ended: bool = False
+
+    @property
+    def verb(self) -> str:
+        if self.came and not self.went and self.began:
+            return "added"
+        return "removed" if self.went and not self.came and self.ended else "changed"
+
+    @property
+    def name(self) -> str:
+        return self.outline.name(self.section)
+
+
+def _note(touched: dict[str, _Change], outline: Outline, section: Section, *, came: bool) -> None:
+    change = touched.get(section.key)
+    if change is None:
+        change = touched[section.key] = _Change(outline, section)
+    if came:
+        change.came, change.began = True, change.began or section.starts_here
+    else:
+        change.went, change.ended = True, change.ended or section.starts_here
+
+
+def _merged(changes: list[_Change]) -> list[_Change]:
+    """Sections that differ in a secret alone are one. Of very many nobody reads the names, so those stay apart."""
+    merged: dict[str, _Change] = {}
+    for change in changes[:_MASKED]:
+        other = merged.setdefault(change.name, change)
+        other.came, other.went = other.came or change.came, other.went or change.went
+        other.began, other.ended = other.began or change.began, other.ended or change.ended
+    return [*merged.values(), *changes[_MASKED:]]
+
+
+def _listed(changes: list[_Change]) -> str:
+    more = len(changes) - _NAMED
+    return ", ".join(change.name for change in changes[:_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _context(a: list[str], block: Block, context: int | None, first: bool, last: bool) -> Iterator[DiffLine]:

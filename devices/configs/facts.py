@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+from devices.configs.authors import last_change
 from devices.configs.facts_patterns import CONFIGURATION, GENERAL, PATTERNS, SOFTWARE, VENDORS
 from devices.connector.platforms import Platform, platform_or_generic
 
@@ -72,21 +73,7 @@ def facts(text: str, platform: str, command: str) -> dict[str, Any]:
 
 def changed_by(text: str) -> str | None:
     """Who changed the configuration last, where the platform writes it into the dump."""
-    for line in text[:_HEAD].split("\n", _HEADER_LINES)[:_HEADER_LINES]:
-        found = _CHANGED_BY.search(line[:_LONG])
-        if found:
-            return found[1] or found[2]
-    return None
-
-
-_HEAD: Final = 20_000
-_HEADER_LINES: Final = 60
-_CHANGED_BY: Final = re.compile(
-    r"^[!#:;/ ]*(?:last (?:configuration )?(?:change|commit|modified)|last configuration was (?:updated|saved)"
-    r"|(?:running|startup)-config last (?:modified|updated))\b.*?\bby[ ]([\w.@\\-]{1,64})"
-    r"|^: Written by (\S{1,64}) at",
-    re.IGNORECASE,
-)
+    return last_change(text).who or None
 
 
 def uptime_seconds(words: str) -> int | None:

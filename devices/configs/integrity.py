@@ -13,6 +13,8 @@ from devices.connector.platforms import Collect, Platform, platform_or_generic
 
 _HEAD: Final = 5
 _TAIL: Final = 3
+_REFUSAL: Final = 6
+"""The most lines, blank ones aside, with which a device refuses a command."""
 _LONG: Final = 400
 """Characters of a line that are looked at: device output is hostile input."""
 _DROP: Final = 0.5
@@ -106,6 +108,20 @@ def check(
     if previous and collect.end_marker is None and _is_head(text, previous, platform):
         return _no(ReasonCode.TAIL_MISSING, "it is the last good text with its end missing, perhaps cut off", lines[-1])
     return Verdict(True, "whole", lines[-1][:_EVIDENCE], ReasonCode.WHOLE)
+
+
+def refusal(text: str, platform: str) -> str | None:
+    """The line by which a device refused a command, when that is all that it answered; otherwise None.
+
+    For commands whose answers may hold anything: a longer answer is one, whatever words stand in it.
+    """
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    if len(lines) > _REFUSAL:
+        return None
+    errors, _ = _patterns(platform_or_generic(platform))
+    found = [line for line in lines[:_HEAD] if errors.search(line[:_LONG])]
+    # A lone caret points at the word; the line that says something is the better one to show.
+    return next((line[:_EVIDENCE] for line in found if line != "^"), found[0] if found else None)
 
 
 def _is_head(text: str, previous: str, platform: str) -> bool:

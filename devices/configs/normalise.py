@@ -22,6 +22,7 @@ _ESCAPES: Final = re.compile(
 _CONTROLS: Final = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]"
 )
+_NO_CONTROLS: Final = {code: None for code in range(128) if _CONTROLS.match(chr(code))}
 # What pagers use to take their question back: erase the line, erase to its end, go back N places.
 _ERASE_LINE: Final = "\x01"
 _ERASE_END: Final = "\x02"
@@ -41,7 +42,8 @@ def clean(text: str) -> str:
         text = text.replace("\r", "\n")
     if any(control in text for control in _TYPED):
         text = "\n".join(_typed(line) for line in text.split("\n"))
-    return _CONTROLS.sub("", text)
+    # Of plain ASCII a translation is many times quicker than a pattern.
+    return text.translate(_NO_CONTROLS) if text.isascii() else _CONTROLS.sub("", text)
 
 
 _TYPED: Final = ("\r", "\b", _ERASE_LINE, _ERASE_END)
@@ -85,21 +87,43 @@ def normalise(text: str, platform: str) -> str:
     rules = platform_or_generic(platform)
     anchored, anywhere, parts = _volatile(rules)
     text = mask_salted(clean(text), rules)
+    lines = text.split("\n")
+    # Many lines of a configuration are there many times.
+    compared = {line: _compared(line, anchored, anywhere, parts) for line in set(lines)}
+    kept = [shown for line in lines if (shown := compared[line]) is not None]
+    return "\n".join(kept) + "\n" if kept else ""
+
+
+def _compared(
+    line: str, anchored: re.Pattern[str], anywhere: re.Pattern[str] | None, parts: tuple[Find, ...]
+) -> str | None:
+    """What is compared of a line; None for one that is left out."""
+    stripped = line.rstrip()
+    if not stripped:
+        return None
+    head = stripped[:_LONG]
+    if anchored.match(head) or (anywhere is not None and anywhere.search(head)):
+        return None
+    for find in parts:
+        found = find(head)
+        if found:
+            stripped = stripped[: found.start("volatile")] + stripped[found.end("volatile") :]
+            head = stripped[:_LONG]
+    return stripped.rstrip()
+
+
+def restorable(text: str, platform: str) -> str:
+    """A complete text fit to be loaded into a device again: without the lines that only describe the dump.
+
+    Such as the byte count and the time of a dump, which no device takes as a command. All else stays as it is.
+    """
+    anchored, anywhere, _ = _volatile(platform_or_generic(platform))
     kept = []
     for line in text.split("\n"):
-        stripped = line.rstrip()
-        if not stripped:
-            continue
-        head = stripped[:_LONG]
-        if anchored.match(head) or (anywhere is not None and anywhere.search(head)):
-            continue
-        for find in parts:
-            found = find(head)
-            if found:
-                stripped = stripped[: found.start("volatile")] + stripped[found.end("volatile") :]
-                head = stripped[:_LONG]
-        kept.append(stripped.rstrip())
-    return "\n".join(kept) + "\n" if kept else ""
+        head = line.rstrip()[:_LONG]
+        if not head or not (anchored.match(head) or (anywhere is not None and anywhere.search(head))):
+            kept.append(line)
+    return "\n".join(kept).lstrip("\n")
 
 
 def changed(before: str, after: str, platform: str) -> bool:

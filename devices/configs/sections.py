@@ -5,13 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import Enum, auto
 from typing import Final
 
 from devices.configs.redact import redact
 
 _LONG: Final = 80
-_BACK: Final = 2000
-"""Lines to look back for a header."""
 # Words after which the next one is a name: a line that is no section is called by what comes before values.
 _LEAF_WORDS: Final = 2
 # Headers that say little without the one below them.
@@ -22,12 +21,27 @@ _OUTER: Final = re.compile(
 )
 
 
+class _Form(Enum):
+    """How a section is named by its lines."""
+
+    WHOLE = auto()
+    """By its headers as they are."""
+    LEAF = auto()
+    """A line that is no section, by its first words."""
+    FLAT = auto()
+    """`set interfaces ge-0/0/0 unit 0 ...`, `/ip address`: by the words that name the place."""
+
+
 @dataclass(frozen=True, slots=True)
 class Section:
-    """The section of one line: its name for people, and whether the line is its header."""
+    """The section of one line. `key` is the same for the same section of another text; it may hold secrets."""
 
-    name: str
+    key: str
     starts_here: bool
+    """Whether the line is its header."""
+    headers: tuple[int, ...]
+    """The lines that it is named by."""
+    form: _Form
 
 
 class Outline:
@@ -37,70 +51,85 @@ class Outline:
         self.lines = lines
         self.platform = platform
         # RouterOS: commands stand under a menu, not indented.
-        self.menus = any(line.startswith("/") for line in lines[:200])
-        self._names: dict[tuple[int, ...], str] = {}
+        self._menus = _menus(lines) if any(line.startswith("/") for line in lines[:200]) else None
+        self._parents = _parents(lines)
+        self._names: dict[tuple[tuple[int, ...], _Form], str] = {}
 
     def section(self, number: int) -> Section:
         """The section that line `number` (from 0) stands in."""
         line = self.lines[number]
-        if self.menus and not line.startswith("/") and (menu := self._menu(number)):
-            return Section(menu, False)
+        if self._menus is not None and not line.startswith("/") and (menu := self._menus[number]) >= 0:
+            return self._section(False, (menu,), _Form.FLAT)
         if (line.startswith(("set ", "delete ", "add ", "configure ")) and len(line.split()) > 2) or line.startswith(
             "/"
         ):
-            return Section(self._flat(line), True)
+            return self._section(True, (number,), _Form.FLAT)
         headers = self._headers(number)
+        is_header = self._is_header(number)
         if not headers:
-            header = self._is_header(number)
-            return Section(self._named((number,), leaf=not header), True)
-        named = headers[:2] if len(headers) > 1 and _OUTER.match(self.lines[headers[0]].strip()) else headers[:1]
-        if len(headers) == 1 and self._is_header(number) and _OUTER.match(self.lines[headers[0]].strip()):
-            return Section(self._named((*headers, number), leaf=False), True)
-        return Section(self._named(tuple(named), leaf=False), False)
+            return self._section(True, (number,), _Form.WHOLE if is_header else _Form.LEAF)
+        is_outer = _OUTER.match(self.lines[headers[0]].strip()) is not None
+        if len(headers) == 1 and is_header and is_outer:
+            return self._section(True, (*headers, number), _Form.WHOLE)
+        return self._section(False, tuple(headers[: 1 + is_outer]), _Form.WHOLE)
+
+    def name(self, section: Section) -> str:
+        """What a person calls it, secrets masked; this takes about a millisecond."""
+        text = "\n".join(self.lines[number] for number in section.headers)
+        return _named(redact(text, self.platform).split("\n"), section.form)
+
+    def _section(self, starts_here: bool, headers: tuple[int, ...], form: _Form) -> Section:
+        key = self._names.get((headers, form))
+        if key is None:
+            key = self._names[headers, form] = _named([self.lines[number] for number in headers], form)
+        return Section(key, starts_here, headers, form)
 
     def _headers(self, number: int) -> list[int]:
         """Line numbers of the headers around a line, outermost first, by indentation."""
-        indent = _indent(self.lines[number])
         found: list[int] = []
-        before = number - 1
-        while indent and before >= max(number - _BACK, 0):
-            line = self.lines[before]
-            if line.strip() and (depth := _indent(line)) < indent:
-                found.append(before)
-                indent = depth
-            before -= 1
+        while (number := self._parents[number]) >= 0:
+            found.append(number)
         return found[::-1]
 
     def _is_header(self, number: int) -> bool:
         following = self.lines[number + 1] if number + 1 < len(self.lines) else ""
         return _indent(following) > _indent(self.lines[number])
 
-    def _menu(self, number: int) -> str | None:
-        for before in range(number - 1, max(number - _BACK, -1), -1):
-            if self.lines[before].startswith("/"):
-                return self._flat(self.lines[before])
-        return None
 
-    def _flat(self, line: str) -> str:
-        """`set interfaces ge-0/0/0 unit 0 ...`: the words that name the place."""
+def _parents(lines: Sequence[str]) -> list[int]:
+    """For each line the nearest one before it that is indented less, -1 where there is none."""
+    parents: list[int] = []
+    around: list[tuple[int, int]] = []
+    for number, line in enumerate(lines):
+        indent = _indent(line)
+        while around and around[-1][0] >= indent:
+            around.pop()
+        parents.append(around[-1][1] if around else -1)
+        if line.strip():
+            around.append((indent, number))
+    return parents
+
+
+def _menus(lines: Sequence[str]) -> list[int]:
+    """For each line the last menu at or before it, -1 where there is none."""
+    menu = -1
+    found = []
+    for number, line in enumerate(lines):
+        if line.startswith("/"):
+            menu = number
+        found.append(menu)
+    return found
+
+
+def _named(headers: Sequence[str], form: _Form) -> str:
+    if form is _Form.FLAT:
+        line = headers[0]
         if line.startswith("/"):
             return line.split(" add ")[0].split(" set ")[0][:_LONG]
-        return " ".join(self._masked(line).split()[1:3])[:_LONG]
-
-    def _named(self, numbers: tuple[int, ...], leaf: bool) -> str:
-        known = self._names.get(numbers)
-        if known is None:
-            texts = [
-                line.strip(" \t{;") for line in self._masked("\n".join(self.lines[n] for n in numbers)).split("\n")
-            ]
-            known = " ".join(t.strip('"') for t in texts if t)
-            if leaf:
-                known = _leaf(known)
-            known = self._names[numbers] = known[:_LONG]
-        return known
-
-    def _masked(self, text: str) -> str:
-        return redact(text, self.platform)
+        return " ".join(line.split()[1:3])[:_LONG]
+    texts = [line.strip(" \t{;") for line in headers]
+    name = " ".join(text.strip('"') for text in texts if text)
+    return (_leaf(name) if form is _Form.LEAF and name else name)[:_LONG]
 
 
 def _leaf(line: str) -> str:

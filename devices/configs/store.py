@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 
 from django.db import transaction
 from django.db.models import Max
@@ -12,23 +14,43 @@ from django.utils import timezone
 
 from credentials import keyring
 from credentials.fields import open_bytes, seal_bytes
+from devices.configs import index
+from devices.configs.authors import LastChange, last_change
 from devices.configs.diff import DiffLine, summary, unified
 from devices.configs.normalise import normalise
 from devices.configs.redact import redact
 from devices.models import ConfigText, ConfigVersion
 
-_SUMMARY_LENGTH = 200
+SUMMARY_LENGTH = 200
+# Half the time of level 6 and a tenth more bytes; any level is read by the same call.
+_LEVEL = 3
 
 
 @dataclass(frozen=True)
 class PreparedText:
     """A text ready to be stored; prepared outside the database, since it takes the time."""
 
-    complete: bytes
-    shown: str
+    complete: bytes = field(repr=False)
     digest: str
     compared: str
     platform: str
+    change: LastChange = field(default_factory=LastChange)
+    """Who changed it, as the device says."""
+
+    @cached_property
+    def shown(self) -> str:
+        """The text with a placeholder for each secret; made when it is first asked for, which takes the time."""
+        return redact(self.complete.decode("utf-8"), self.platform, keyring.current().fingerprint)
+
+
+@dataclass(frozen=True)
+class LastVersion:
+    """What is known of a device's last version before it is worked on."""
+
+    number: int
+    compared: str
+    size: int
+    digest: str
 
 
 @dataclass(frozen=True)
@@ -39,16 +61,21 @@ class SavedVersion:
     changed: bool
 
 
-def prepare(text: str, platform: str) -> PreparedText:
-    """Normalise, redact and hash a cleaned text."""
+def prepare(text: str, platform: str, last: LastVersion | None = None) -> PreparedText:
+    """Normalise and hash a cleaned text; one that is to the byte what the last version is needs no comparison."""
     ring = keyring.current()
     complete = text.encode("utf-8")
+    digest = ring.digest(complete)
+    if last is not None and last.digest == digest:
+        compared = last.compared
+    else:
+        compared = ring.digest(normalise(text, platform).encode("utf-8"))
     return PreparedText(
         complete=complete,
-        shown=redact(text, platform, ring.fingerprint),
-        digest=ring.digest(complete),
-        compared=ring.digest(normalise(text, platform).encode("utf-8")),
+        digest=digest,
+        compared=compared,
         platform=platform,
+        change=last_change(text),
     )
 
 
@@ -62,33 +89,58 @@ def save_version(device: int, kind: str, text: PreparedText, seen_at: datetime |
         last.last_seen_at = seen_at
         return SavedVersion(last, changed=False)
     number = ConfigVersion.objects.filter(device=device, kind=kind).aggregate(n=Max("number"))["n"] or 0
-    said = summary(version_text(last), text.shown, text.platform) if last else ""
+    said = summary_of(version_text(last) if last else None, text)
     version = ConfigVersion.objects.create(
         device_id=device,
         kind=kind,
         number=number + 1,
-        text=_stored(text),
+        text=store_text(text),
         compared=text.compared,
-        summary=said[:_SUMMARY_LENGTH],
+        summary=said,
+        changed_by=text.change.who,
+        changed_said=text.change.when,
         first_seen_at=seen_at,
         last_seen_at=seen_at,
     )
     return SavedVersion(version, changed=True)
 
 
-def _stored(text: PreparedText) -> ConfigText:
-    found = ConfigText.objects.filter(digest=text.digest).first()
+def store_text(text: PreparedText) -> ConfigText:
+    """The row of a text, stored now unless it was before; within a transaction."""
+    # Locked, so that nobody takes it away as unused before its new version is written.
+    found = ConfigText.objects.select_for_update().filter(digest=text.digest).first()
     if found is not None:
         return found
+    row = new_text(text)
+    row.save()
+    return row
+
+
+def summary_of(before: str | None, text: PreparedText) -> str:
+    """In one line, what changed since the text before (secrets as placeholders); empty for a first one."""
+    return summary(before, text.shown, text.platform)[:SUMMARY_LENGTH] if before else ""
+
+
+def new_text(text: PreparedText) -> ConfigText:
+    """The row of a text, packed and sealed, not stored yet."""
     row = ConfigText(
         digest=text.digest,
-        packed=zlib.compress(text.shown.encode("utf-8"), 6),
+        packed=zlib.compress(text.shown.encode("utf-8"), _LEVEL),
         size=len(text.complete),
         lines=text.shown.count("\n") + (not text.shown.endswith("\n")),
     )
-    row.sealed = seal_bytes(row, "sealed", zlib.compress(text.complete, 6))
-    row.save()
+    row.sealed = seal_bytes(row, "sealed", zlib.compress(text.complete, _LEVEL))
     return row
+
+
+@transaction.atomic
+def forget_unused_texts(texts: Collection[int]) -> int:
+    """Delete those of these texts that no version has any more, and nothing kept aside; how many."""
+    locked = list(ConfigText.objects.select_for_update().filter(pk__in=texts).values_list("pk", flat=True))
+    unused = list(ConfigText.objects.filter(pk__in=locked, versions=None, kept_aside=None).values_list("pk", flat=True))
+    index.forget(unused)
+    ConfigText.objects.filter(pk__in=unused).delete()
+    return len(unused)
 
 
 def version_text(version: ConfigVersion) -> str:
@@ -109,8 +161,9 @@ def latest(device: int, kind: str = "running") -> ConfigVersion | None:
 
 def last_text(device: int, kind: str = "running") -> str | None:
     """The text of the last good version, secrets as placeholders."""
-    version = latest(device, kind)
-    return version_text(version) if version else None
+    versions = ConfigVersion.objects.filter(device=device, kind=kind).order_by("-number")
+    packed = versions.values_list("text__packed", flat=True).first()
+    return zlib.decompress(packed).decode("utf-8") if packed is not None else None
 
 
 def by_number(device: int, number: int, kind: str = "running") -> ConfigVersion | None:
@@ -121,3 +174,8 @@ def by_number(device: int, number: int, kind: str = "running") -> ConfigVersion 
 def diff_versions(before: ConfigVersion, after: ConfigVersion, context: int = 3) -> list[DiffLine]:
     """What changed between two versions, secrets as placeholders."""
     return unified(version_text(before), version_text(after), context)
+
+
+def heading(version: ConfigVersion) -> str:
+    """The name of a version at the head of a diff."""
+    return f"{version.device.name}/{version.kind}/{version.number}\t{version.first_seen_at:%Y-%m-%d %H:%M:%S %z}"

@@ -38,6 +38,17 @@ class ByteStream(Protocol):
         """Time-out in seconds."""
 
 
+def plain(text: str) -> str:
+    """The text without escape sequences."""
+    return ANSI.sub("", text) if "\x1b" in text else text
+
+
+def last_line(text: str) -> str:
+    """The line on which the cursor stands, without escapes and blanks around it."""
+    line = text[max(text.rfind("\n"), text.rfind("\r")) + 1 :]
+    return plain(line[-2048:]).replace("\x00", "").strip()
+
+
 def printable(text: str, limit: int = 300) -> str:
     """Words of a device for a line of text: no escapes, no control characters, cut to `limit`."""
     plain = _CONTROL.sub("", ANSI.sub("", text).replace("\r", "").replace("\n", " ⏎ ")).strip()
@@ -57,9 +68,13 @@ class DeviceChannel:
         self._max_bytes = max_bytes
         self._bytes = 0
         self._decoder = codecs.getincrementaldecoder("utf-8")("netraven_latin1")
-        self._awaiting = True
+        self.awaiting = True
+        """Nothing has come since the last write."""
+        self.patience_s: float | None = None
+        """How long `read_channel` waits for the first word; None: a second after a write, otherwise not at all."""
         self._unread = ""
         self.watch: Callable[[str], None] | None = None
+        self.guard: Callable[[str], str] | None = None
         self._masked: list[str] = []
 
     # --- secrets --------------------------------------------------------------------------------
@@ -75,6 +90,21 @@ class DeviceChannel:
         return printable(plain, limit)
 
     # --- reading and writing --------------------------------------------------------------------
+    @property
+    def last_line(self) -> str:
+        """The line on which the device's cursor stands, read or not."""
+        return last_line(self.tail)
+
+    @property
+    def has_unread(self) -> bool:
+        """Whether some text was put back or taken in, and is not read yet."""
+        return bool(self._unread)
+
+    def take_unread(self) -> str:
+        """That text; it is not read again."""
+        text, self._unread = self._unread, ""
+        return text
+
     def recv_text(self, wait_s: float) -> str:
         """What has come, waiting up to `wait_s` seconds for the first of it; `""` if nothing came.
 
@@ -88,10 +118,10 @@ class DeviceChannel:
             raise ConnectorError(Outcome.TIMEOUT, "The device used up its deadline.")
         if self.closed:
             return ""
-        self._stream.settimeout(max(0.001, min(wait_s, left)))
+        self._stream.settimeout(max(0.0, min(wait_s, left)))
         try:
             data = self._stream.recv(262_144)
-        except TimeoutError:
+        except (TimeoutError, BlockingIOError):
             return ""
         except (OSError, EOFError):
             data = b""
@@ -105,7 +135,8 @@ class DeviceChannel:
                 f"The device sent more than {self._max_bytes // (1024 * 1024)} MiB; the session was ended.",
             )
         text = self._decoder.decode(data)
-        self.tail = (self.tail + text)[-TAIL:]
+        self.awaiting = False
+        self.tail = text[-TAIL:] if len(text) >= TAIL else (self.tail + text)[-TAIL:]
         return text
 
     def recv_more(self) -> bool:
@@ -114,15 +145,26 @@ class DeviceChannel:
         self.unread(more)
         return bool(more)
 
+    def take_in(self, wait_s: float = 0.0) -> None:
+        """Take in what has come, or comes within so many seconds; it is kept for the next read."""
+        held, self._unread = self._unread, ""
+        self._unread = held + self.recv_text(wait_s)
+
+    def end_within(self, seconds: float) -> None:
+        """Shorten the deadline to so many seconds from now."""
+        self._deadline = min(self._deadline, time.monotonic() + seconds)
+
     def unread(self, text: str) -> None:
         """Put text back in front of what is read next."""
         self._unread = text + self._unread
 
     def send_text(self, text: str) -> None:
-        """Write text to the device."""
+        """Write text to the device; the guard, if any, may change or refuse it."""
+        if self.guard is not None:
+            text = self.guard(text)
         left = self._deadline - time.monotonic()
         self._stream.settimeout(max(0.001, min(left, 30.0)))
-        self._awaiting = True
+        self.awaiting = True
         try:
             self._stream.sendall(text.encode(self.encoding, "replace"))
         except (OSError, EOFError):
@@ -139,11 +181,11 @@ class DeviceChannel:
         Netmiko sleeps between reads; waiting here lets the answer end that sleep early.
         """
         parts = []
-        wait = 0.25 if self._awaiting else 0.0
+        wait = (1.0 if self.awaiting else 0.0) if self.patience_s is None else self.patience_s
         while chunk := self.recv_text(wait):
             parts.append(chunk)
-            wait = 0.0
-            self._awaiting = False
+            # The rest of a line end comes at once; Netmiko would sleep for it.
+            wait = 0.01 if chunk.endswith("\r") else 0.0
         if self.closed and not parts:
             # Noticed at once, not at the end of a read time-out.
             raise ConnectionAbortedError("The device closed the session.")

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import re
-import threading
 import time
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
 from netmiko.base_connection import BaseConnection
-from netmiko.exceptions import NetmikoBaseException
+from netmiko.exceptions import NetmikoBaseException, ReadTimeout
 from netmiko.ssh_dispatcher import CLASS_MAPPER
 from paramiko.ssh_exception import SSHException
 
-from devices.connector.channel import ANSI, DeviceChannel
+from devices.connector.channel import ANSI, DeviceChannel, plain
+from devices.connector.dialogue import Answer, Dialogue
 from devices.connector.outcomes import ConnectorError, Outcome
 from devices.connector.platforms import Platform, platform
 from devices.connector.ssh import BUSY_WORDS, HostKeyCheck, SshSession
@@ -23,9 +24,12 @@ from devices.connector.terminal import (
     EXPIRED,
     PASSWORD_PROMPT,
     REFUSED,
+    PromptGuard,
     TelnetSession,
+    leave_console,
     terminal_login,
 )
+from devices.connector.watchdog import WATCHDOG
 
 SecretsProvider = Callable[[tuple[str, ...]], LoginSecrets]
 # What Netmiko's drivers raise when a terminal does not behave: all of it is read as "no prompt".
@@ -38,40 +42,261 @@ _DRIVER_ERRORS = (
     OSError,
     EOFError,
 )
-_ECHO_LENGTH = 24
+# Times Netmiko's own pauses, which are fractions of a second: what they wait for is waited for by reading.
+_DELAY_FACTOR = 0.02
+_USUAL_TIMEOUT_S = 10.0
 
 
 class _Attached(BaseConnection):  # type: ignore[misc]  # Netmiko is not typed for subclassing
-    """Stands between a driver and Netmiko's base class: the connection is ours, the dialogue the driver's."""
+    """Stands between a driver and Netmiko's base class: the connection is ours, the dialogue the driver's.
 
-    def __init__(self, *, session: SshSession | TelnetSession, **kwargs: Any) -> None:
+    Netmiko sleeps and looks whether something has come. Here its reading methods wait for the next word instead;
+    commands that set the terminal up are typed in one go; and an empty line that only asks for the prompt is not
+    typed at all where the device rests at its proven prompt: the answer is known.
+    """
+
+    def __init__(self, *, session: SshSession | TelnetSession, asks_again: bool, **kwargs: Any) -> None:
         self._session = session
+        self._asks_again = asks_again
+        self._settings: list[str] = []
+        self._read_buffer = ""
+        self.dialogue: Dialogue
         super().__init__(**kwargs)
 
     def establish_connection(self, width: int = 511, height: int = 1000) -> None:
         session = self._session
         channel = session.log_in(self.username, width, height)
         self.channel = channel
+        self.dialogue = Dialogue(channel)
         self.remote_conn = channel.remote_conn
         self.remote_conn_pre = session
+        secrets = session.secrets
+        assert secrets is not None
+        guard = PromptGuard(channel, secrets.username)
         if isinstance(session, SshSession):
-            greeting = channel.recv_text(3.0)
+            greeting = self.dialogue.greeting()
             channel.unread(greeting)
-            plain = ANSI.sub("", greeting).replace("\r", "")
-            if EXPIRED.search(plain):
-                raise ConnectorError(Outcome.PASSWORD_EXPIRED, f"The device says: {channel.show(plain, 160)}")
-            if session.noauth:
-                secrets = session.secrets
-                assert secrets is not None
-                terminal_login(channel, session.target, secrets.username, lambda: secrets, session.evidence)
-                return
-            self.special_login_handler()
+            said = plain(greeting).replace("\r", "")
+            if EXPIRED.search(said):
+                raise ConnectorError(Outcome.PASSWORD_EXPIRED, f"The device says: {channel.show(said, 160)}")
+            if session.noauth or self._asks_again:
+                terminal_login(
+                    channel, session.target, secrets.username, lambda: secrets, session.evidence, is_ours=True
+                )
+            else:
+                channel.guard = guard
+                self.special_login_handler()
+        channel.guard = guard
+
+    def cleanup(self, command: str = "exit") -> None:
+        """For drivers that have no goodbye of their own."""
+        self.write_channel(command + self.RETURN)
+
+    # --- what Netmiko does by sleeping ------------------------------------------------------------
+    def _try_session_preparation(self, force_data: bool = True) -> None:
+        try:
+            if force_data and not (self._read_buffer or self.channel.has_unread):
+                self.write_channel(self.RETURN)
+            self.session_preparation()
+            self._type_settings()
+            if not self.dialogue.prompt and self.dialogue.may_ask:
+                self.write_channel(self.RETURN)
+            if self.base_prompt and not self.dialogue.may_be_part(self.base_prompt):
+                self.set_base_prompt()  # what the driver took for it was still a banner
+        except Exception:
+            self.disconnect()
+            raise
+        self._read_buffer = ""
+        self.channel.take_unread()
+
+    def set_terminal_width(self, command: str = "", *args: Any, **kwargs: Any) -> str:
+        """Kept until something is to be read, and then typed with the other settings."""
+        if command:
+            self._settings.append(command)
+        return ""
+
+    def disable_paging(self, command: str = "terminal length 0", *args: Any, **kwargs: Any) -> str:
+        """Kept until something is to be read, and then typed with the other settings."""
+        self._settings.append(command)
+        return ""
+
+    def _type_settings(self) -> None:
+        if not self._settings:
+            return
+        settings, self._settings = self._settings, []
+        self._read_buffer = ""
+        # A console may drop what is typed ahead, or take it for a login when it has ended the session meanwhile.
+        over_ssh = isinstance(self._session, SshSession)
+        for batch in [settings] if over_ssh else [[each] for each in settings]:
+            rest = self.dialogue.settle(batch, self.RETURN, self.read_timeout_override or 20.0)
+            if rest is None:
+                raise ReadTimeout("no answer to the commands that set the terminal up")
+            self.channel.unread(rest)
+
+    def write_channel(self, out_data: str) -> None:
+        """Type; an empty line only where its answer is not known."""
+        self._type_settings()
+        channel, dialogue = self.channel, self.dialogue
+        if out_data != self.RETURN:
+            super().write_channel(out_data)
+            return
+        channel.take_in()
+        if dialogue.at_rest:
+            channel.unread(channel.take_unread() + self.RESPONSE_RETURN + dialogue.standing)
+        elif dialogue.may_ask:
+            channel.unread(dialogue.ask(self.RETURN, self.read_timeout_override or 10.0))
+        else:
+            super().write_channel(out_data)
+
+    def read_channel(self) -> str:
+        """What has come."""
+        self._type_settings()
+        text: str = super().read_channel()
+        return text
+
+    def _listen(self, wait_s: float) -> str:
+        """What comes within so many seconds: the first of it ends the wait."""
+        self.channel.patience_s = wait_s
+        try:
+            return self.read_channel()
+        finally:
+            self.channel.patience_s = None
+
+    def read_until_pattern(
+        self, pattern: str = "", read_timeout: float = 10.0, re_flags: int = 0, max_loops: int | None = None
+    ) -> str:
+        """All up to and with the first match of the pattern; the rest is read next. Raises ReadTimeout."""
+        limit_s = self.read_timeout_override or read_timeout or float("inf")
+        if 0 < read_timeout < _USUAL_TIMEOUT_S:
+            limit_s = read_timeout  # the driver looks whether something is said, and goes on without it
+        until = time.monotonic() + limit_s
+        text = self._listen(0.0)
+        while not (match := re.search(pattern, text, flags=re_flags)):
+            left = until - time.monotonic()
+            if left <= 0:
+                raise ReadTimeout("the device did not say what its driver waits for")
+            text += self._listen(min(left, 60.0))
+        self._read_buffer = text[match.end() :] + self._read_buffer
+        return text[: match.end()]
+
+    def read_channel_timing(
+        self,
+        last_read: float = 2.0,
+        read_timeout: float = 120.0,
+        delay_factor: float | None = None,
+        max_loops: int | None = None,
+    ) -> str:
+        """All that comes until the proven prompt is back, or nothing more for `last_read` seconds."""
+        until = time.monotonic() + (self.read_timeout_override or read_timeout or float("inf"))
+        text = self._listen(0.0)
+        while not (text and self.dialogue.at_rest):
+            left = until - time.monotonic()
+            if left <= 0:
+                raise ReadTimeout("the device does not stop talking, or never begins")
+            more = self._listen(min(left, last_read if text else 60.0))
+            if text and not more:
+                break
+            text += more
+        return text
+
+    def _test_channel_read(self, count: int = 40, pattern: str = "") -> str:
+        if not pattern:
+            self.write_channel(self.RETURN)
+            if self.dialogue.at_rest:
+                return self._listen(0.0)
+        text: str = super()._test_channel_read(count=count, pattern=pattern)
+        return text
+
+    def command_echo_read(self, cmd: str, read_timeout: float) -> str:
+        """The echo of a driver's own command, and the answer with it where the proven prompt ends that."""
+        text: str = super().command_echo_read(cmd, read_timeout)
+        text += self._listen(0.0)
+        while self.dialogue.prompt and not self.dialogue.at_rest:
+            more = self._listen(0.02 if self.dialogue.may_ask else 0.25)
+            text += more
+            if not more:
+                break
+        return text
+
+    def clear_buffer(self, backoff: bool = True, backoff_max: float = 3.0, delay_factor: float | None = None) -> str:
+        """What has come and is not read; at rest there is no more to wait for."""
+        self._type_settings()
+        wait = 0.0 if self.dialogue.at_rest else 0.02
+        text = ""
+        while more := self._listen(wait):
+            text += more
+            wait = 0.0 if self.dialogue.at_rest else min(wait * 2 or 0.02, 1.0)
+        return plain(text)
 
 
+class _Restrained:
+    """Stands before a driver and does in its place what it does too freely."""
+
+    def cleanup(self, command: str = "") -> None:
+        """The goodbye of the drivers costs several round trips; closing an SSH channel says the same."""
+        if isinstance(self._session, TelnetSession):  # type: ignore[attr-defined]
+            # A console stays logged in when its connection closes, for whoever comes next.
+            leave_console(self.channel, super().cleanup)  # type: ignore[attr-defined,misc]
+
+    def asa_login(self) -> None:
+        """In place of the ASA's driver, which logs in again and again with the password that it has not got."""
+        if self._session.secrets.enable_secret:  # type: ignore[attr-defined]
+            self.enable()
+
+    def enable(self, *args: Any, **kwargs: Any) -> str:
+        """Some drivers call it while they prepare the session, and all too freely with the secret."""
+        channel: DeviceChannel = self.channel  # type: ignore[attr-defined]
+        guard = channel.guard
+        assert isinstance(guard, PromptGuard)
+        if guard.refusal is not None:
+            raise guard.refusal
+        self.secret = self._session.secrets.enable_secret or ""  # type: ignore[attr-defined]
+        guard.expect_enable(self.secret)
+        channel.watch = _refuse_second_prompt(channel)
+        try:
+            said: str = super().enable(*args, **kwargs)  # type: ignore[misc]
+        except ConnectorError as error:
+            guard.refusal = error
+            raise
+        except NotImplementedError:
+            raise
+        except _DRIVER_ERRORS:
+            guard.refusal = _enable_failed(channel)
+            raise guard.refusal from None
+        finally:
+            self.secret = ""
+            guard.expect_enable(None)
+            channel.watch = None
+        return said
+
+
+def _refuse_second_prompt(channel: DeviceChannel) -> Callable[[str], None]:
+    """Notices a refused enable secret at once, where Netmiko would wait for a prompt in vain."""
+    heard = ""
+    prompts = 0
+
+    def watch(text: str) -> None:
+        nonlocal heard, prompts
+        heard = (heard + ANSI.sub("", text).replace("\r", ""))[-4096:]
+        prompts += bool(PASSWORD_PROMPT.search(heard)) and bool(text.strip())
+        if prompts > 1 or (prompts and REFUSED.search(heard)):
+            raise ConnectorError(Outcome.ENABLE_REJECTED, f"The device said: {channel.show(heard, 120)}")
+
+    return watch
+
+
+def _enable_failed(channel: DeviceChannel) -> ConnectorError:
+    heard = ANSI.sub("", channel.tail).replace("\r", "")[-400:]
+    said = channel.show(heard, 120)
+    if channel.closed and not REFUSED.search(heard):
+        return ConnectorError(Outcome.TIMEOUT, f"The device closed while the enable secret was checked. {said}")
+    return ConnectorError(Outcome.ENABLE_REJECTED, f"The device did not grant it; it says: {said}")
+
+
+@functools.cache
 def _attached(driver: type[BaseConnection]) -> type[BaseConnection]:
-    # After the driver's own classes and before Netmiko's base: overrides of the drivers still apply.
-    # The polite goodbye of the drivers costs several round trips; closing the SSH channel says the same.
-    return type(f"Attached{driver.__name__}", (driver, _Attached), {"cleanup": lambda self, command="": None})
+    # _Attached comes after the driver's own classes and before Netmiko's base: their overrides still apply.
+    return type(f"Attached{driver.__name__}", (_Restrained, driver, _Attached), {})
 
 
 class CoreDeviceConnector:
@@ -99,7 +324,7 @@ class CoreDeviceConnector:
         else:
             self._session = SshSession(target, secrets, check_host_key, self._deadline)
         self._conn: BaseConnection | None = None
-        self._watchdog: threading.Timer | None = None
+        self._watched: int | None = None
 
     @property
     def evidence(self) -> Evidence:
@@ -125,10 +350,7 @@ class CoreDeviceConnector:
     def open(self) -> None:
         """Connect, check the host key, log in and find the prompt; raises ConnectorError."""
         # Some waits of paramiko have no time-out: past the deadline the socket is closed under them.
-        left = self._deadline - time.monotonic()
-        self._watchdog = threading.Timer(max(0.1, left + 1.0), self._session.abort)
-        self._watchdog.daemon = True
-        self._watchdog.start()
+        self._watched = WATCHDOG.call_at(self._deadline + 1.0, self._session.abort)
         self._session.connect()
         telnet = self.target.transport == "telnet"
         name = f"{self.platform.driver}_telnet" if telnet else self.platform.driver
@@ -138,16 +360,20 @@ class CoreDeviceConnector:
         try:
             self._conn = _attached(driver)(
                 session=self._session,
+                asks_again=self.platform.terminal_login,
                 host=self.target.host,
                 port=self.target.port,
                 username=self._username,
                 password="",  # the driver never holds it
                 device_type=name,
                 fast_cli=True,
+                global_delay_factor=_DELAY_FACTOR,
                 read_timeout_override=self.target.limits.prompt_s,
                 allow_agent=False,
                 use_keys=False,
             )
+            if not self._conn.base_prompt:
+                self._conn.set_base_prompt()  # the generic drivers leave it to others
         except ConnectorError:
             raise
         except _DRIVER_ERRORS as error:
@@ -193,106 +419,39 @@ class CoreDeviceConnector:
                 return True
             if not secrets.enable_secret:
                 return False
-            conn.secret = secrets.enable_secret
-            self._channel.watch = self._refuse_second_prompt()
-            try:
-                conn.enable()
-            finally:
-                conn.secret = ""
-                self._channel.watch = None
-        except ConnectorError:
-            raise
+            conn.enable()
         except NotImplementedError:
             return True  # a platform without a privileged mode
+        except ConnectorError:
+            raise
         except _DRIVER_ERRORS:
-            raise self._enable_failed() from None
+            raise _enable_failed(self._channel) from None
         return True
 
-    def _refuse_second_prompt(self) -> Callable[[str], None]:
-        """Notices a refused enable secret at once, where Netmiko would wait for a prompt in vain."""
-        heard = ""
-        prompts = 0
-
-        def watch(text: str) -> None:
-            nonlocal heard, prompts
-            heard = (heard + ANSI.sub("", text).replace("\r", ""))[-4096:]
-            prompts += bool(PASSWORD_PROMPT.search(heard)) and bool(text.strip())
-            if prompts > 1 or (prompts and REFUSED.search(heard)):
-                raise ConnectorError(Outcome.ENABLE_REJECTED, f"The device said: {self._channel.show(heard, 120)}")
-
-        return watch
-
-    def _enable_failed(self) -> ConnectorError:
-        channel = self._channel
-        heard = ANSI.sub("", channel.tail).replace("\r", "")[-400:]
-        said = channel.show(heard, 120)
-        if channel.closed and not REFUSED.search(heard):
-            return ConnectorError(Outcome.TIMEOUT, f"The device closed while the enable secret was checked. {said}")
-        return ConnectorError(Outcome.ENABLE_REJECTED, f"The device did not grant it; it says: {said}")
-
     # --- commands -------------------------------------------------------------------------------
-    def send(self, command: str, *, timeout_s: float | None = None, confirm: bool = False) -> str:
+    def send(
+        self,
+        command: str,
+        *,
+        timeout_s: float | None = None,
+        confirm: bool = False,
+        end: re.Pattern[str] | None = None,
+    ) -> str:
         """Send one command and return its whole answer, without echo and prompt.
 
-        `confirm` sends an empty line after it and expects the prompt alone: a line of the answer that only
-        looks like the prompt is found out so. For answers that have no end mark of their own.
+        `end` matches the last line of a whole answer: with it and the prompt behind it nothing more is waited for.
+        `confirm` sends an empty line after the answer and expects the prompt alone: a line of the answer that only
+        looks like the prompt is found out so. For answers that have no end mark of their own, and done too where
+        the mark is missing. With neither, the prompt and a moment of silence end the answer.
         `timeout_s` is the longest silence, never above the limit of the target. Raises ConnectorError:
         `timeout` when nothing came, `incomplete_output` when the answer broke off or was too large.
         """
-        conn, channel = self._conn, self._channel
+        conn = self._conn
         assert conn is not None
         quiet_limit = min(timeout_s or self.target.limits.read_s, self.target.limits.read_s)
-        while channel.recv_text(0.0):
-            pass  # a late prompt of the command before must not end this one
-        channel.send_text(command + conn.RETURN)
-        reader = _Answer(command, conn.base_prompt, self.platform.pager)
-        last_data = time.monotonic()
-        confirmations = 5
-        while True:
-            chunk = channel.recv_text(reader.patience)
-            now = time.monotonic()
-            if chunk:
-                reader.add(chunk)
-                last_data = now
-                continue
-            if channel.closed:
-                raise ConnectorError(
-                    Outcome.INCOMPLETE_OUTPUT if reader.text.strip() else Outcome.PROTOCOL_ERROR,
-                    f"The device closed the session in the middle of the answer to {command[:60]!r}.",
-                )
-            if reader.is_complete(now - last_data):
-                if not confirm or self._prompt_answers(reader):
-                    return reader.answer()
-                confirmations -= 1
-                if not confirmations:
-                    raise ConnectorError(
-                        Outcome.INCOMPLETE_OUTPUT, f"The answer to {command[:60]!r} does not come to an end."
-                    )
-                last_data = time.monotonic()
-                continue
-            if reader.at_pager():
-                channel.send_text(" ")
-                last_data = now
-            elif now - last_data > quiet_limit:
-                if reader.answer().strip() or (reader.text.strip() and not reader.echo_seen):
-                    raise ConnectorError(
-                        Outcome.INCOMPLETE_OUTPUT,
-                        f"The answer to {command[:60]!r} stopped: {quiet_limit:.0f} s of silence and no prompt.",
-                    )
-                raise ConnectorError(Outcome.TIMEOUT, f"No answer to {command[:60]!r} within {quiet_limit:.0f} s.")
-
-    def _prompt_answers(self, reader: _Answer) -> bool:
-        """Whether an empty line brings back the prompt alone; anything else belongs to the answer."""
-        conn, channel = self._conn, self._channel
-        assert conn is not None
-        channel.send_text(conn.RETURN)
-        heard = channel.recv_text(5.0)
-        while more := channel.recv_text(0.1):
-            heard += more
-        if reader.is_prompt_only(heard):
-            return True
-        reader.add(heard)
-        return False
+        reader = Answer(command, conn.base_prompt, self.platform.pager, end, self.platform.closing)
+        answer: str = conn.dialogue.run(command, conn.RETURN, reader, quiet_limit, confirm=confirm or end is not None)
+        return answer
 
     def mask(self, text: str) -> str:
         """The text with this login's own secrets taken out."""
@@ -304,90 +463,9 @@ class CoreDeviceConnector:
 
     def close(self) -> None:
         """End the session; safe to call at any time and twice."""
-        if self._watchdog is not None:
-            self._watchdog.cancel()
+        if self._watched is not None:
+            WATCHDOG.call_off(self._watched)
         conn, self._conn = self._conn, None
         if conn is not None:
             conn.disconnect()
         self._session.close()
-
-
-class _Answer:
-    """Collects the answer to one command and knows when it is whole."""
-
-    def __init__(self, command: str, base_prompt: str, pager: tuple[re.Pattern[str], ...]) -> None:
-        self._parts: list[str] = []
-        self._prompt = base_prompt.strip()
-        self._pager = pager
-        self._squeezed_echo = re.sub(r"\s+", "", command)[-_ECHO_LENGTH:]
-        self._head = ""
-        self._tail = ""
-        self._pages = 0
-        self.echo_seen = False
-
-    @property
-    def text(self) -> str:
-        return "".join(self._parts)
-
-    @property
-    def patience(self) -> float:
-        """Seconds to wait for more: a moment when the prompt stands there, longer otherwise."""
-        return 0.05 if self._at_prompt() or self.at_pager() else 0.5
-
-    def add(self, chunk: str) -> None:
-        self._parts.append(chunk)
-        self._tail = (self._tail + chunk)[-2048:]
-        if not self.echo_seen:
-            self._head = (self._head + chunk)[:8192]
-            squeezed = re.sub(r"\s+", "", ANSI.sub("", self._head).replace("\x08", ""))
-            self.echo_seen = self._squeezed_echo in squeezed
-
-    @property
-    def _last_line(self) -> str:
-        tail = ANSI.sub("", self._tail).replace("\x00", "")
-        return re.split(r"[\r\n]", tail.rstrip(" "))[-1].strip()
-
-    def _at_prompt(self) -> bool:
-        line, prompt = self._last_line, self._prompt
-        if not prompt or prompt not in line or len(line) > len(prompt) + 80:
-            return False
-        if not prompt.isalnum() and len(prompt) < 3:
-            return line == prompt  # a bare "#" or "$": nothing but the whole line proves it
-        if len(prompt) < 3 and not line.lstrip("<[(*").startswith(prompt):
-            return False  # so short a name may stand anywhere in a configuration
-        return line.endswith(prompt) or line[-1] in "#>$%])~:"
-
-    def is_complete(self, quiet_s: float) -> bool:
-        """Whether the prompt is back. A device that echoes nothing gets two quiet seconds first."""
-        return self._at_prompt() and (self.echo_seen or quiet_s >= 2.0)
-
-    def is_prompt_only(self, text: str) -> bool:
-        """Whether this text is nothing but the prompt, once or more."""
-        standing = _lines(self._tail)[-3:]  # a prompt may take two lines, as on Junos
-        lines = _lines(text)
-        return bool(lines) and lines[-1] == standing[-1] and set(lines) <= set(standing)
-
-    def at_pager(self) -> bool:
-        line = self._last_line
-        return bool(line) and any(pattern.search(line) for pattern in self._pager)
-
-    def answer(self) -> str:
-        text = self.text
-        if self.echo_seen:
-            # The echo may be wrapped, so look for the end of the line on which its last characters stand.
-            seen = ""
-            for match in re.finditer(r"\n", text[:16_384]):
-                seen = re.sub(r"\s+", "", ANSI.sub("", text[: match.end()]).replace("\x08", ""))
-                if self._squeezed_echo in seen:
-                    text = text[match.end() :]
-                    break
-            else:
-                text = ""  # the echo and nothing else
-        if not self._at_prompt():
-            return text
-        head, newline, _ = text.rpartition("\n")
-        return head + newline
-
-
-def _lines(text: str) -> list[str]:
-    return [line.strip() for line in re.split(r"[\r\n]", ANSI.sub("", text)) if line.strip()]

@@ -6,138 +6,45 @@ file of its own, which `load` lays over the shipped one. Plain Python: no Django
 
 from __future__ import annotations
 
-import difflib
-import re
 import threading
-import tomllib
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
 
-SHIPPED: Final = Path(__file__).with_name("platforms.toml")
-GENERIC: Final = "generic"
-STRUCTURES: Final = ("", "braces", "fortinet", "sections")
-_MAX_PATTERN: Final = 2000
-_TRANSPORTS: Final = ("telnet", "ssh")
-# What a secret looks like in a rule: quoted, or up to the next blank or semicolon.
-_VALUE: Final = r"""(?P<secret%d>"(?:[^"\\]|\\.){1,8000}"|'[^']{1,8000}'|[^\s;]\S{0,8000}?(?=[;,]?(?:\s|$)))"""
-# The words that may stand between the keyword and the secret: how the device wrote it down.
-_TYPE: Final = (
-    r"(?:(?:\d|8a|10|13|level[ \t]+\d{1,2}|(?:un)?encrypted"
-    r"|encryption-type|hidden|plain(?:-?text)?|clear(?:-?text)?|cipher(?:text)?|irreversible-cipher|reversible|simple"
-    r"|hash(?:ed|2)?|hmac-?[\w-]{0,12}|sha-?\d{0,3}|md5|ascii(?:-text)?|hex(?:adecimal)?|text|ENC|scrypt|pbkdf2|bcrypt|type-?\d"
-    r"|set-key|index[ \t]+\d{1,4}|string|data|value)[ \t]+){0,5}+"
+from devices.connector.platform_reader import SHIPPED, is_anchored, read
+from devices.connector.platform_types import (
+    GENERIC,
+    STRUCTURES,
+    Collect,
+    CommandRule,
+    Platform,
+    PlatformTableError,
+    SecretRule,
+    UnknownPlatformError,
+    near_names,
+    split_transport,
 )
 
+__all__ = [
+    "GENERIC",
+    "SHIPPED",
+    "STRUCTURES",
+    "Collect",
+    "CommandRule",
+    "Platform",
+    "PlatformTableError",
+    "SecretRule",
+    "UnknownPlatformError",
+    "is_anchored",
+    "known_device_type",
+    "load",
+    "platform",
+    "platform_or_generic",
+    "platforms",
+    "read",
+    "split_transport",
+]
 
-class PlatformTableError(ValueError):
-    """A table of platforms cannot be used; the message names file, table, key and what is wrong."""
-
-
-class UnknownPlatformError(KeyError):
-    """No platform of that name; `suggestions` holds the names that come near."""
-
-    def __init__(self, name: str, suggestions: tuple[str, ...] = ()) -> None:
-        self.name = name
-        self.suggestions = suggestions
-        super().__init__(name)
-
-    def __str__(self) -> str:
-        message = f"unknown platform {self.name!r}"
-        if self.suggestions:
-            message += "; did you mean " + " or ".join(repr(s) for s in self.suggestions) + "?"
-        return message
-
-
-@dataclass(frozen=True, slots=True)
-class Collect:
-    """One text that is collected from a device, and how to tell that it is whole."""
-
-    kind: str
-    """`running`, `startup`, `inventory`, or a name of the team's own: each kind has a history of its own."""
-    command: str
-    end_marker: re.Pattern[str] | None = None
-    """Matches one of the last lines of a whole text; None where this OS prints none."""
-    min_bytes: int = 60
-    read_timeout_s: float = 120.0
-    fallback: tuple[str, ...] = ()
-    """Commands to try in turn when the device refuses `command`."""
-    structure: str = ""
-    """How the text nests, so that a cut shows: `braces`, `fortinet`, `sections`, or empty."""
-    requires: tuple[re.Pattern[str], ...] = ()
-    """Each must match some line of a whole text."""
-
-
-@dataclass(frozen=True, slots=True)
-class SecretRule:
-    """Where a secret stands: the groups of `pattern` whose name begins with `secret`, tried on one line."""
-
-    pattern: re.Pattern[str]
-    under: re.Pattern[str] | None = None
-    """Applies only where this matches the enclosing section headers, outermost first, joined with ` / `."""
-    salted: bool = False
-    """The device encrypts this value anew for each dump, so it says nothing about a change."""
-    free: bool = False
-    """Applies in descriptions, comments and banners too: what it matches looks like a secret by itself."""
-    on: tuple[str, ...] = ()
-    """The line must hold one of these (small letters), where any are given."""
-    anchored: bool = False
-    """The pattern matches at the beginning of a line only."""
-    groups: tuple[str, ...] = field(default=("secret",))
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Platform:
-    """One kind of device: its commands, and the habits of its output."""
-
-    name: str
-    label: str
-    vendor: str
-    collects: tuple[Collect, ...]
-    enable: bool = False
-    """Reading the configuration needs the privileged mode."""
-    setup: tuple[str, ...] = ()
-    """Commands to send first, beyond what Netmiko's driver sends."""
-    volatile: tuple[re.Pattern[str], ...] = ()
-    """Lines left out of a comparison; where the pattern has a group `volatile`, only that part of the line."""
-    secrets: tuple[SecretRule, ...] = ()
-    errors: tuple[re.Pattern[str], ...] = ()
-    """Lines by which this OS refuses a command."""
-    facts_command: str | None = None
-    save_command: str | None = None
-    pager: tuple[re.Pattern[str], ...] = ()
-    """Matches a line on which a pager was left standing."""
-    comment: str = "!"
-    telnet: bool = False
-    """Netmiko has a telnet driver for it."""
-    driver: str = ""
-    """Netmiko's device_type over SSH; the platform's name unless the table says otherwise."""
-    templates: str = ""
-    """The platform's name in ntc-templates, where it differs from `driver`."""
-    words: tuple[str, ...] = ()
-    """A line that holds none of these (lower case) holds no secret."""
-    plain_words: frozenset[str] = frozenset()
-    """Values that are keywords of a CLI and never a secret (lower case)."""
-    reencrypts: bool = False
-    """Encrypted private keys look different in each dump."""
-
-    def collect(self, kind: str = "running") -> Collect:
-        """The text of that kind; KeyError names what there is."""
-        for each in self.collects:
-            if each.kind == kind:
-                return each
-        raise KeyError(f"{self.name} collects no {kind!r}, only {', '.join(c.kind for c in self.collects)}")
-
-
-def split_transport(device_type: str) -> tuple[str, str]:
-    """A Netmiko device_type as (platform name, transport): `cisco_ios_telnet` is `("cisco_ios", "telnet")`."""
-    cleaned = device_type.strip().lower()
-    for transport in _TRANSPORTS:
-        name = cleaned.removesuffix(f"_{transport}")
-        if name != cleaned:
-            return name, transport
-    return cleaned, "ssh"
+_current: dict[str, Platform] | None = None
+_lock = threading.Lock()
 
 
 def known_device_type(name: str) -> bool:
@@ -151,7 +58,7 @@ def platform(name: str) -> Platform:
     table = platforms()
     found = table.get(name)
     if found is None:
-        raise UnknownPlatformError(name, _suggestions(name, table))
+        raise UnknownPlatformError(name, near_names(name, table))
     return found
 
 
@@ -181,323 +88,3 @@ def load(path: Path | str | None = None) -> dict[str, Platform]:
     with _lock:
         _current = table
     return table
-
-
-def read(*extra: Path) -> dict[str, Platform]:
-    """Parse the shipped table with other files laid over it, without using it; raises PlatformTableError."""
-    reader = _Reader()
-    for path in (SHIPPED, *extra):
-        reader.add(path)
-    return reader.build()
-
-
-_current: dict[str, Platform] | None = None
-_lock = threading.Lock()
-
-
-def _suggestions(name: str, table: Iterable[str]) -> tuple[str, ...]:
-    wanted = split_transport(name)[0].replace("-", "_").replace(" ", "_")
-    names = sorted(table)
-    if wanted in names:
-        return (wanted,)
-    near = difflib.get_close_matches(wanted, names, n=3, cutoff=0.6)
-    within = [n for n in names if len(wanted) > 2 and (wanted in n.split("_") or n.endswith(f"_{wanted}"))]
-    return tuple(dict.fromkeys(within[:3] + near))[:3]
-
-
-_LISTS: Final = {"setup", "volatile", "secrets", "errors", "pager", "words", "plain_words", "collect"}
-_KEYS: Final = _LISTS | {
-    "label",
-    "vendor",
-    "like",
-    "driver",
-    "templates",
-    "enable",
-    "facts_command",
-    "save_command",
-    "comment",
-    "reencrypts",
-}
-_COLLECT_KEYS: Final = {
-    "kind",
-    "command",
-    "fallback",
-    "end_marker",
-    "structure",
-    "requires",
-    "min_bytes",
-    "read_timeout_s",
-}
-# What a platform adds to what the one it is like, and the general rules, already have.
-_ADDED: Final = ("volatile", "secrets", "errors", "pager", "words", "plain_words")
-
-
-class _Reader:
-    """Reads TOML files one over the other, then builds the platforms; every complaint names its place."""
-
-    def __init__(self) -> None:
-        self.general: dict[str, Any] = {}
-        self.device_types: list[str] = []
-        self.telnet: set[str] = set()
-        self.tables: dict[str, dict[str, Any]] = {}
-        self.origin: dict[str, Path] = {}
-
-    def add(self, path: Path) -> None:
-        try:
-            data = tomllib.loads(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise PlatformTableError(f"{path}: cannot be read: {error.strerror or error}") from error
-        except UnicodeDecodeError as error:
-            raise PlatformTableError(f"{path}: is not UTF-8 (byte {error.start})") from error
-        except tomllib.TOMLDecodeError as error:
-            raise PlatformTableError(f"{path}: is not valid TOML: {error}") from error
-        shipped = path == SHIPPED
-        allowed = {"platforms", "general", "netmiko"} if shipped else {"platforms", "general"}
-        for key in data:
-            if key not in allowed:
-                raise PlatformTableError(f"{path}: unknown table [{key}]; known: {', '.join(sorted(allowed))}")
-        if shipped:
-            self.device_types = list(data["netmiko"]["device_types"])
-            self.telnet = set(data["netmiko"]["telnet"])
-        general = self._table(data.get("general", {}), path, "general")
-        for key, value in general.items():
-            if key not in _ADDED:
-                raise PlatformTableError(f"{path}: [general] {key}: unknown key; known: {', '.join(_ADDED)}")
-            self._check_list(value, path, "general", key)
-            self.general[key] = [*self.general.get(key, []), *value]
-            self._compile_all(key, value, path, "general")
-        for name, table in self._table(data.get("platforms", {}), path, "platforms").items():
-            self._add_platform(name, table, path)
-
-    def _add_platform(self, name: str, table: Any, path: Path) -> None:
-        where = f"platforms.{name}"
-        table = self._table(table, path, where)
-        if not re.fullmatch(r"[a-z0-9][a-z0-9_]{0,62}", name):
-            raise PlatformTableError(f"{path}: [{where}]: a name has small letters, digits and _ only")
-        if split_transport(name)[0] != name:
-            raise PlatformTableError(f"{path}: [{where}]: the transport is no part of the name; leave the suffix out")
-        for key, value in table.items():
-            if key not in _KEYS:
-                near = difflib.get_close_matches(key, _KEYS, n=1)
-                hint = f"; did you mean {near[0]}?" if near else f"; known: {', '.join(sorted(_KEYS))}"
-                raise PlatformTableError(f"{path}: [{where}] {key}: unknown key{hint}")
-            if key in _LISTS:
-                self._check_list(value, path, where, key)
-                self._compile_all(key, value, path, where)
-            elif key in {"enable", "reencrypts"}:
-                if not isinstance(value, bool):
-                    raise PlatformTableError(f"{path}: [{where}] {key}: must be true or false, is {value!r}")
-            elif not isinstance(value, str):
-                raise PlatformTableError(f"{path}: [{where}] {key}: must be text, is {value!r}")
-        if name not in self.tables:
-            self.tables[name] = dict(table)
-        else:
-            # A later file changes single keys of an earlier one; rules that it lists are added to those there.
-            merged = self.tables[name]
-            for key, value in table.items():
-                merged[key] = [*merged.get(key, []), *value] if key in _ADDED else value
-        self.origin[name] = path
-
-    def build(self) -> dict[str, Platform]:
-        names = dict.fromkeys([*self.device_types, *sorted(self.telnet), *self.tables])
-        return {name: self._build(name) for name in sorted(names)}
-
-    def _resolved(self, name: str, seen: tuple[str, ...] = ()) -> dict[str, Any]:
-        table = self.tables.get(name, {})
-        base_name = table.get("like", "" if name == GENERIC else GENERIC)
-        if not base_name:
-            return dict(table)
-        if base_name in seen or base_name == name:
-            self._fail(name, "like", "goes round in a circle: " + " -> ".join([*seen, name, base_name]))
-        if base_name not in self.tables and base_name != GENERIC:
-            near = _suggestions(base_name, self.tables)
-            self._fail(name, "like", f"no platform {base_name!r}" + (f"; near: {', '.join(near)}" if near else ""))
-        base = self._resolved(base_name, (*seen, name))
-        for own in ("label", "vendor", "driver", "templates") if base_name == GENERIC else ("label", "driver"):
-            base.pop(own, None)
-        for key, value in table.items():
-            base[key] = [*base.get(key, []), *value] if key in _ADDED else value
-        return base
-
-    def _build(self, name: str) -> Platform:
-        data = self._resolved(name)
-        path, where = self.origin.get(name, SHIPPED), f"platforms.{name}"
-        driver = data.get("driver", name)
-        if driver not in self.device_types and driver not in self.telnet:
-            near = _suggestions(driver, self.device_types)
-            self._fail(
-                name,
-                "driver",
-                f"{driver!r} is no Netmiko device_type" + (f"; near: {', '.join(near)}" if near else ""),
-            )
-        collects = tuple(self._collect(c, path, f"{where}.collect") for c in data.get("collect", []))
-        kinds = [c.kind for c in collects]
-        if not collects:
-            self._fail(name, "collect", "nothing to collect; give at least one [[collect]] with kind and command")
-        if len(set(kinds)) != len(kinds):
-            self._fail(name, "collect", "the same kind twice: " + ", ".join(kinds))
-
-        def rules(key: str) -> list[Any]:
-            return [*data.get(key, []), *self.general.get(key, [])]
-
-        return Platform(
-            name=name,
-            label=data.get("label") or name.replace("_", " "),
-            vendor=data.get("vendor", ""),
-            collects=collects,
-            enable=data.get("enable", False),
-            setup=tuple(data.get("setup", ())),
-            volatile=tuple(self._pattern(p, path, where, "volatile") for p in rules("volatile")),
-            secrets=tuple(self._secret(s, path, where) for s in rules("secrets")),
-            errors=tuple(self._pattern(p, path, where, "errors") for p in rules("errors")),
-            facts_command=data.get("facts_command") or None,
-            save_command=data.get("save_command") or None,
-            pager=tuple(self._pattern(p, path, where, "pager") for p in rules("pager")),
-            comment=data.get("comment", "!"),
-            telnet=driver in self.telnet,
-            driver=driver,
-            templates=data.get("templates") or driver,
-            words=tuple(dict.fromkeys(w.lower() for w in rules("words"))),
-            plain_words=frozenset(w.lower() for w in rules("plain_words")),
-            reencrypts=data.get("reencrypts", False),
-        )
-
-    def _collect(self, data: Any, path: Path, where: str) -> Collect:
-        data = self._table(data, path, where)
-        for key in data:
-            if key not in _COLLECT_KEYS:
-                raise PlatformTableError(
-                    f"{path}: [[{where}]] {key}: unknown key; known: {', '.join(sorted(_COLLECT_KEYS))}"
-                )
-        for key in ("kind", "command"):
-            if not isinstance(data.get(key), str) or not data[key].strip():
-                raise PlatformTableError(f"{path}: [[{where}]] {key}: missing or empty")
-        if "\n" in data["command"]:
-            raise PlatformTableError(f"{path}: [[{where}]] command: must be one line")
-        if not re.fullmatch(r"[a-z][a-z0-9_-]{0,30}", data["kind"]):
-            raise PlatformTableError(f"{path}: [[{where}]] kind: small letters, digits, - and _ only")
-        structure = data.get("structure", "")
-        if structure not in STRUCTURES:
-            raise PlatformTableError(
-                f"{path}: [[{where}]] structure: {structure!r} is none of {', '.join(s for s in STRUCTURES if s)}"
-            )
-        numbers: dict[str, float] = {}
-        for key, default, low, high in (("min_bytes", 60, 0, 10**7), ("read_timeout_s", 120, 1, 7200)):
-            value = data.get(key, default)
-            if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
-                raise PlatformTableError(f"{path}: [[{where}]] {key}: must be a number from {low} to {high}")
-            numbers[key] = value
-        for key in ("fallback", "requires"):
-            self._check_list(data.get(key, []), path, where, key)
-        marker = data.get("end_marker", "")
-        return Collect(
-            kind=data["kind"],
-            command=data["command"],
-            end_marker=self._pattern(marker, path, where, "end_marker") if marker else None,
-            min_bytes=int(numbers["min_bytes"]),
-            read_timeout_s=float(numbers["read_timeout_s"]),
-            fallback=tuple(data.get("fallback", ())),
-            structure=structure,
-            requires=tuple(self._pattern(p, path, where, "requires") for p in data.get("requires", ())),
-        )
-
-    def _secret(self, data: Any, path: Path, where: str) -> SecretRule:
-        if isinstance(data, str):
-            data = {"pattern": data}
-        data = self._table(data, path, f"{where} secrets")
-        for key in data:
-            if key not in {"pattern", "under", "salted", "free", "on"}:
-                raise PlatformTableError(
-                    f"{path}: [{where}] secrets: unknown key {key!r}; known: free, on, pattern, salted, under"
-                )
-        text = data.get("pattern")
-        if not isinstance(text, str):
-            raise PlatformTableError(f"{path}: [{where}] secrets: a rule needs a pattern")
-        pieces = text.replace("{type}", _TYPE).split("{value}")
-        spelled = pieces[0]
-        for number, piece in enumerate(pieces[1:], start=1):
-            spelled += _VALUE % number + piece
-        pattern = self._pattern(spelled, path, where, "secrets", shown=text)
-        groups = tuple(g for g in pattern.groupindex if g.startswith("secret"))
-        if not groups:
-            raise PlatformTableError(
-                f"{path}: [{where}] secrets: {text!r} marks no secret; use {{value}} or a group (?P<secret>...)"
-            )
-        self._check_list(data.get("on", []), path, where, "on")
-        under = data.get("under")
-        return SecretRule(
-            pattern=pattern,
-            under=self._pattern(under, path, where, "secrets under") if under else None,
-            salted=data.get("salted") is True,
-            free=data.get("free") is True,
-            on=tuple(word.lower() for word in data.get("on", ())),
-            anchored=is_anchored(pattern.pattern),
-            groups=groups,
-        )
-
-    def _compile_all(self, key: str, values: list[Any], path: Path, where: str) -> None:
-        """Compile now what would be compiled later, so that a complaint names the file it stands in."""
-        for value in values:
-            if key == "secrets":
-                self._secret(value, path, where)
-            elif key == "collect":
-                self._collect(value, path, f"{where}.collect")
-            elif key in {"volatile", "errors", "pager"}:
-                self._pattern(value, path, where, key)
-
-    def _pattern(self, text: Any, path: Path, where: str, key: str, shown: str = "") -> re.Pattern[str]:
-        shown = shown or str(text)
-        if not isinstance(text, str) or not text:
-            raise PlatformTableError(f"{path}: [{where}] {key}: a pattern must be text, is {text!r}")
-        if len(shown) > _MAX_PATTERN:
-            raise PlatformTableError(f"{path}: [{where}] {key}: a pattern of over {_MAX_PATTERN} characters")
-        known = _patterns.get(text)
-        if known is not None:
-            return known
-        if _NESTED.search(text):
-            raise PlatformTableError(
-                f"{path}: [{where}] {key}: {shown!r} repeats a repetition and could run for hours on hostile text"
-            )
-        try:
-            compiled = re.compile(text, re.IGNORECASE)
-        except (re.error, OverflowError, RecursionError) as error:
-            raise PlatformTableError(f"{path}: [{where}] {key}: {shown!r} is no pattern: {error}") from error
-        if key != "secrets" and compiled.search(""):
-            raise PlatformTableError(f"{path}: [{where}] {key}: {shown!r} matches an empty line, so everything")
-        _patterns[text] = compiled
-        return compiled
-
-    @staticmethod
-    def _table(value: Any, path: Path, where: str) -> Mapping[str, Any]:
-        if not isinstance(value, dict):
-            raise PlatformTableError(f"{path}: {where}: must be a table, is {value!r}")
-        return value
-
-    @staticmethod
-    def _check_list(value: Any, path: Path, where: str, key: str) -> None:
-        if not isinstance(value, list):
-            raise PlatformTableError(f"{path}: [{where}] {key}: must be a list, is {value!r}")
-        if key not in {"secrets", "collect"} and not all(isinstance(v, str) for v in value):
-            raise PlatformTableError(f"{path}: [{where}] {key}: must be a list of texts")
-
-    def _fail(self, name: str, key: str, what: str) -> None:
-        raise PlatformTableError(f"{self.origin.get(name, SHIPPED)}: [platforms.{name}] {key}: {what}")
-
-
-def is_anchored(pattern: str) -> bool:
-    """Whether a pattern begins with ^ in each of its alternatives (when in doubt, no)."""
-    return pattern.startswith("^") and "|" not in _flattened(pattern)
-
-
-def _flattened(pattern: str) -> str:
-    """The pattern without its groups, innermost first."""
-    pattern = re.sub(r"\\.", "", pattern)
-    pattern = re.sub(r"\[\^?\]?[^\]]*\]", "", pattern)
-    while (shorter := re.sub(r"\([^()]*\)", "", pattern)) != pattern:
-        pattern = shorter
-    return pattern
-
-
-# (a+)+ and its kin. What is caught here is the plain blunder; lines are cut to a length besides.
-_NESTED: Final = re.compile(r"\((?:\?:)?[^()|]*[^()|\\][+*]\)(?:[+*]|\{\d+,\})(?!\+)")
-_patterns: dict[str, re.Pattern[str]] = {}

@@ -6,10 +6,8 @@ import base64
 import contextlib
 import io
 import re
-import threading
 import time
 from collections.abc import Callable
-from typing import Any
 
 import paramiko
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -20,16 +18,13 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
     load_ssh_private_key,
 )
-from paramiko import Message
-from paramiko.auth_handler import AuthOnlyHandler
 from paramiko.ssh_exception import BadAuthenticationType, ChannelException, IncompatiblePeer, SSHException
-from paramiko.transport import ServiceRequestingTransport
 
 from devices.connector.channel import DeviceChannel, printable
 from devices.connector.outcomes import ConnectorError, Fate, Outcome
 from devices.connector.target import Evidence, HostKeyData, HostKeyVerdict, LoginSecrets, Target
+from devices.connector.transport import SshStream, SyncTransport
 from devices.connector.wire import (
-    MSG_USERAUTH_REQUEST,
     AuthLog,
     WireSocket,
     connect_tcp,
@@ -48,8 +43,8 @@ LEGACY_ALGORITHMS: dict[str, list[str]] = {
     "ciphers": ["aes128-cbc", "aes192-cbc", "aes256-cbc", "3des-cbc"],
     "macs": ["hmac-md5", "hmac-sha1-96", "hmac-md5-96"],
 }
-MSG_SERVICE_REQUEST = 5
-_MOST_PROMPTS = 8
+# paramiko has the time-out of the banner looked at by the one of the socket.
+_BANNER_LOOK_S = 1.0
 _RSA_ALGORITHMS = ("rsa-sha2-512", "rsa-sha2-256", "ssh-rsa")
 BUSY_WORDS = re.compile(
     r"too many|maximum (?:number|sessions|connections|logins)|max(?:imum)?[ -]?(?:sessions|startups)|exceeded"
@@ -92,67 +87,10 @@ def load_private_key(text: str, passphrase: str | None) -> paramiko.PKey:
     raise ConnectorError(Outcome.INTERNAL_ERROR, "The private key of the credential cannot be read.")
 
 
-class _AuthHandler(AuthOnlyHandler):  # type: ignore[misc]  # paramiko is untyped
-    """paramiko 4.0 listens for the answer only after it has sent the request, and so can miss it."""
-
-    def _parse_userauth_info_request(self, message: Message) -> None:
-        look = Message(message.asbytes())
-        for _ in range(3):
-            look.get_binary()
-        if look.get_int() > _MOST_PROMPTS:
-            raise SSHException("the server asks too many questions at once")
-        super()._parse_userauth_info_request(message)
-
-    def send_auth_request(
-        self, username: str, method: str, finish_message: Callable[[Message], None] | None = None
-    ) -> list[str]:
-        self.auth_method = method
-        self.username = username
-        request = Message()
-        request.add_byte(bytes([MSG_USERAUTH_REQUEST]))
-        request.add_string(username)
-        request.add_string("ssh-connection")
-        request.add_string(method)
-        if finish_message is not None:
-            finish_message(request)
-        self.auth_event = threading.Event()
-        self.transport._send_message(request)
-        further: list[str] = self.wait_for_response(self.auth_event)
-        return further
-
-
-class _Transport(ServiceRequestingTransport):  # type: ignore[misc]  # paramiko is untyped
-    """Asks for the login service once, as RFC 4252 wants it, and waits for the answer within a time-out.
-
-    paramiko's plain Transport asks again before every method, which strict servers answer by hanging up;
-    its own better class polls for the answer without an end.
-    """
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._service_answered = threading.Event()
-
-    def _parse_service_accept(self, message: Message) -> None:
-        super()._parse_service_accept(message)
-        self._service_answered.set()
-
-    def ensure_session(self) -> None:
-        if self._service_userauth_accepted:
-            return
-        request = Message()
-        request.add_byte(bytes([MSG_SERVICE_REQUEST]))
-        request.add_string("ssh-userauth")
-        self._send_message(request)
-        until = time.monotonic() + (self.auth_timeout or 30.0)
-        while not self._service_answered.wait(0.05):
-            if not self.is_active():
-                raise SSHException("the connection was closed before the login")
-            if time.monotonic() > until:
-                raise SSHException("the login service was not granted in time")
-        self.auth_handler = self.get_auth_handler()
-
-    def get_auth_handler(self) -> _AuthHandler:
-        return _AuthHandler(self)
+def _is_hidden_question(prompt: tuple[str, bool]) -> bool:
+    """Whether a question that does not name a password means one: its answer is not shown, and is no code."""
+    text, is_shown = prompt
+    return not is_shown and not _ONE_TIME.search(text)
 
 
 class SshSession:
@@ -170,7 +108,7 @@ class SshSession:
         self._deadline = deadline
         self._log = AuthLog()
         self._wire: WireSocket | None = None
-        self._transport: paramiko.Transport | None = None
+        self._transport: SyncTransport | None = None
         self._asked_again: str | None = None
         self._first_question = ""
 
@@ -188,17 +126,17 @@ class SshSession:
         self._wire = wire
         self.evidence.address = wire.address
         disabled = {} if self.target.legacy_ssh else LEGACY_ALGORITHMS
-        transport = _Transport(
+        transport = SyncTransport(
             wire,
             disabled_algorithms=disabled,
             packetizer_class=recording_packetizer(self._log),
         )
         self._transport = transport
         transport.banner_timeout = self._left(limits.banner_s)
-        transport.handshake_timeout = self._left(limits.banner_s)
         self._prefer_pinned(transport)
+        wire.settimeout(_BANNER_LOOK_S)
         try:
-            transport.start_client(timeout=self._left(limits.banner_s + 5))
+            transport.negotiate(self._left(limits.banner_s + 5))
         except (SSHException, EOFError, OSError, ValueError) as error:
             raise self._handshake_error(error) from None
         if not transport.initial_kex_done:
@@ -251,10 +189,14 @@ class SshSession:
     @property
     def _said(self) -> str:
         """What the server said when it hung up: printable, and without the login's secrets."""
-        text = self._log.disconnect_text
+        return self._show(self._log.disconnect_text, 160)
+
+    def _show(self, text: str, limit: int) -> str:
+        """The server's words for a message: first made printable, so that no control character hides a secret."""
+        text = printable(text, len(text) + 1)
         for secret in self.secrets.values() if self.secrets else []:
             text = text.replace(secret, "<secret>")
-        return printable(text, 160)
+        return printable(text, limit)
 
     def _legacy_hint(self) -> str:
         if self.target.legacy_ssh:
@@ -337,7 +279,7 @@ class SshSession:
             # Only the very same question again says no to the first answer; a code is a further factor.
             again = text.casefold() == self._first_question and not _ONE_TIME.search(text)
             self._asked_again = "same" if again else "other"
-        elif len(prompts) > 1 or not (_PASSWORD_PROMPT.search(text) or not prompts[0][1]):
+        elif len(prompts) > 1 or not (_PASSWORD_PROMPT.search(text) or _is_hidden_question(prompts[0])):
             self._asked_again = "other"
         self._first_question = self._first_question or text.casefold()
         if self._asked_again:
@@ -387,18 +329,15 @@ class SshSession:
         return channel
 
     # --- after the login ----------------------------------------------------------------------
-    def open_shell(self, width: int, height: int) -> paramiko.Channel:
+    def open_shell(self, width: int, height: int) -> SshStream:
         """Open a terminal; raises ConnectorError `busy` when the device refuses another session."""
         transport = self._transport
         assert transport is not None
         try:
-            channel = transport.open_session(timeout=self._left(self.target.limits.auth_s))
-            channel.settimeout(self._left(self.target.limits.auth_s))
-            channel.get_pty(term="vt100", width=width, height=height)
-            channel.invoke_shell()
+            return transport.open_terminal(width, height, self._left(self.target.limits.auth_s))
         except ChannelException as error:
             raise ConnectorError(
-                Outcome.BUSY, f"The device refused a session: {printable(str(error.text), 160)}"
+                Outcome.BUSY, f"The device refused a session: {self._show(str(error.text), 160)}"
             ) from None
         except (SSHException, EOFError, OSError) as error:
             said = self._said
@@ -411,8 +350,7 @@ class SshSession:
                 raise ConnectorError(Outcome.PROTOCOL_ERROR, f"The device hung up: {said}") from None
             if isinstance(error, TimeoutError) or "imeout" in str(error):
                 raise ConnectorError(Outcome.TIMEOUT, "Logged in, then no terminal came.") from None
-            raise ConnectorError(Outcome.PROTOCOL_ERROR, f"No terminal: {printable(str(error), 160)}") from None
-        return channel
+            raise ConnectorError(Outcome.PROTOCOL_ERROR, f"No terminal: {self._show(str(error), 160)}") from None
 
     @property
     def is_open(self) -> bool:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hmac
 import socket
 import time
 from dataclasses import dataclass
 from typing import Any
 
-from paramiko import Message
+from paramiko import Message, util
 from paramiko.packet import Packetizer
 from paramiko.ssh_exception import SSHException
 
@@ -27,6 +28,10 @@ DISCONNECT_NO_MORE_AUTH_METHODS = 14
 
 _MOST_BEFORE_LOGIN = 2 * 1024 * 1024
 _MOST_EVENTS = 200
+# paramiko reads each packet in two or three pieces; each read of a socket hands the interpreter lock around.
+_READ_AHEAD = 16_384
+_STALL_S = 60.0
+_LONGEST_WAIT_S = 3600.0
 _UNREACHABLE = {
     errno.EHOSTUNREACH,
     errno.ENETUNREACH,
@@ -39,6 +44,10 @@ _UNREACHABLE = {
 }
 
 
+# Compares the check sum of every packet, and goes through it byte by byte in Python. This one says the same from C.
+util.constant_time_bytes_eq = hmac.compare_digest
+
+
 class WireSocket:
     """A connected TCP socket that remembers how the other side behaved."""
 
@@ -49,6 +58,10 @@ class WireSocket:
         self.head = b""
         self.closed_by_peer = False
         self.capped = True  # until the login is over: whatever comes before it comes from a stranger
+        self.by_line = False  # no more than a line at a time, so that nobody above reads ahead
+        self.carries_packets = False  # once SSH has said who it is: then a pause in the middle of one is the end
+        self._ahead = b""
+        self._ended = False
 
     @property
     def _closed(self) -> bool:
@@ -57,13 +70,38 @@ class WireSocket:
 
     def recv(self, size: int) -> bytes:
         """Receive up to `size` bytes; `b""` when the other side has closed."""
+        if not self._ahead:
+            if self.carries_packets:
+                self._sock.settimeout(_STALL_S)
+            try:
+                self._ahead = self._receive()
+            except TimeoutError:
+                if self.carries_packets:
+                    raise ConnectionAbortedError("the device stopped in the middle of a message") from None
+                raise
+        if self.by_line:
+            size = min(size, self._ahead.find(b"\n") + 1 or size)
+        data, self._ahead = self._ahead[:size], self._ahead[size:]
+        return data
+
+    def await_data(self, wait_s: float) -> bool:
+        """Whether something can be received within so many seconds, be it the end."""
+        if not self._ahead:
+            self._sock.settimeout(min(wait_s, _LONGEST_WAIT_S))
+            try:
+                self._ahead = self._receive()
+            except (TimeoutError, BlockingIOError):
+                return False
+        return True
+
+    def _receive(self) -> bytes:
         try:
-            data = self._sock.recv(size)
+            data = self._sock.recv(_READ_AHEAD)
         except ConnectionError:
-            self.closed_by_peer = True
+            self.closed_by_peer = not self._ended
             raise
         if not data:
-            self.closed_by_peer = True
+            self.closed_by_peer = not self._ended
         if self.bytes_in < 256:
             self.head = (self.head + data)[:256]
         self.bytes_in += len(data)
@@ -73,6 +111,8 @@ class WireSocket:
 
     def send(self, data: bytes) -> int:
         """Send some of the bytes; returns how many."""
+        if self.carries_packets:
+            self._sock.settimeout(_STALL_S)
         try:
             return self._sock.send(data)
         except ConnectionError:
@@ -101,6 +141,7 @@ class WireSocket:
 
     def close(self) -> None:
         """Close both directions, so that a thread that waits on it wakes."""
+        self._ended = True
         with contextlib.suppress(OSError):
             self._sock.shutdown(socket.SHUT_RDWR)
         self._sock.close()

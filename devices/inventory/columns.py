@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 COLUMN_HELP: Final = {
-    "name": "unique, case counts; devices are matched by it",
+    "name": "unique, and no two differ in case alone; devices are matched by it, as it is spelled",
     "host": "IP address or DNS name",
     "port": "1 to 65535; empty: 22 for ssh, 23 for telnet",
     "platform": "Netmiko's device type, such as cisco_ios; cisco_ios_telnet also sets the transport",

@@ -164,6 +164,7 @@ def _note_duplicates(rows: list[CsvRow], at: int) -> None:
         for row in same:
             others = [str(line) for line in lines[:6] if line != row.line][:5]
             more = f" and {len(lines) - 1 - len(others):,} more" if len(lines) - 1 > len(others) else ""
+            spelled = "" if len({other.cells[at] for other in same}) == 1 else ", spelled with other capitals"
             row.problems.append(
-                f"name: {shown(row.cells[at])} in line {row.line} is also in line {', '.join(others)}{more}"
+                f"name: {shown(row.cells[at])} in line {row.line} is also in line {', '.join(others)}{more}{spelled}"
             )

@@ -11,13 +11,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
-from django.db.models import Count, F, Max, OuterRef, Q, Subquery, Sum
+from django.db.models import Count, F, Max, OuterRef, Q, QuerySet, Subquery, Sum
 
 from devices.connector.outcomes import Outcome
 from devices.models import Device
 from jobs.analytics.facts import Facts
 from jobs.choices import ResultStatus
+from jobs.kinds.credential_test import CredentialTest
 from jobs.models import Result
 from jobs.rollups import LoginPair
 
@@ -64,6 +66,34 @@ class Trouble(StrEnum):
     UNMATCHED = "unmatched"
     REJECTED = "rejected"
     HELD = "held"
+
+
+@dataclass(frozen=True)
+class TroubleInfo:
+    """What it is called, what is known, and what to do."""
+
+    label: str
+    known: str
+    mend: str
+
+
+TROUBLES: dict[Trouble, TroubleInfo] = {
+    Trouble.UNMATCHED: TroubleInfo(
+        "Nothing to try",
+        "No enabled credential may be tried on it.",
+        "Give it a tag of the credential that opens it; over telnet, allow telnet on that credential.",
+    ),
+    Trouble.REJECTED: TroubleInfo(
+        "All rejected",
+        "Every credential that may be tried is proven wrong here.",
+        "Correct one, or add the one that opens it.",
+    ),
+    Trouble.HELD: TroubleInfo(
+        "Not let in",
+        f"The last {LAST_RESULTS} results ended without a login, though not every credential is proven wrong here.",
+        "Look for held accounts, then run again.",
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -116,8 +146,9 @@ def verdicts(facts: Facts) -> Verdicts:
     by_credential = {row["credential_id"]: row for row in rows}
     refused = [row for row in by_credential.values() if not row["opened"] and row["refused"]]
     names = facts.orders.credentials
+    matched = _matched(facts) if refused else Counter()
     never = [
-        NeverWorked(key, names[key].name, row["refused"], row["places"], _matched(facts, key), row["last"])
+        NeverWorked(key, names[key].name, row["refused"], row["places"], matched[key], row["last"])
         for row in refused
         if row["refused"] >= LEAST_REJECTED and (key := row["credential_id"]) in names
     ]
@@ -125,14 +156,13 @@ def verdicts(facts: Facts) -> Verdicts:
     return Verdicts(never, len(refused) - len(never), len(names.keys() - by_credential.keys()))
 
 
-def _matched(facts: Facts, credential: int) -> int:
-    """On how many devices a credential would be tried."""
-    alone = frozenset([credential])
-    return sum(
-        count
-        for kin, count in facts.kins.items()
-        if any(not each.skipped for each in facts.orders.candidates(kin, among=alone))
-    )
+def _matched(facts: Facts) -> Counter[int]:
+    """On how many devices each credential would be tried."""
+    found: Counter[int] = Counter()
+    for kin, count in facts.kins.items():
+        for credential in facts.usable(kin):
+            found[credential] += count
+    return found
 
 
 def redundant(facts: Facts) -> list[Redundant]:
@@ -143,8 +173,9 @@ def redundant(facts: Facts) -> list[Redundant]:
     """
     covered: dict[int, Counter[int]] = defaultdict(Counter)
     needed: set[int] = set()
+    names = facts.orders.credentials
     for device, about in facts.devices.items():
-        opening = [each.credential for each in facts.opening(device) if not each.is_fallback]
+        opening = [key for key in facts.opening(device) if not names[key].is_fallback]
         if opening:
             # Only the first one covers others: it is needed itself, so all that it covers may go at once.
             needed.add(opening[0])
@@ -153,11 +184,8 @@ def redundant(facts: Facts) -> list[Redundant]:
         else:
             pairs = facts.pairs.get(device, {})
             needed.update(
-                each.credential
-                for each in facts.usable(about.kin)
-                if (pair := pairs.get(each.credential)) is None or pair.opens is not False
+                each for each in facts.usable(about.kin) if (pair := pairs.get(each)) is None or pair.opens is not False
             )
-    names = facts.orders.credentials
     found = [
         Redundant(
             key, names[key].name, by.total(), tuple((names[other].name, count) for other, count in by.most_common())
@@ -178,7 +206,7 @@ def loginless(facts: Facts) -> LoginlessDevices:
             continue
         usable = facts.usable(about.kin)
         pairs = facts.pairs.get(device, {})
-        wrong = sum(1 for each in usable if (pair := pairs.get(each.credential)) and pair.opens is False)
+        wrong = sum(1 for each in usable if (pair := pairs.get(each)) and pair.opens is False)
         if not usable or wrong == len(usable):
             trouble = Trouble.REJECTED if usable else Trouble.UNMATCHED
             found.append(Loginless(device, about.name, trouble, len(usable), wrong))
@@ -198,12 +226,7 @@ def _failing_lately(devices: Mapping[int, object]) -> set[int]:
     """Those of the devices whose last results all ended without a login; one query."""
     if not devices:
         return set()
-    telling = (
-        Result.objects.filter(device=OuterRef("pk"), status=ResultStatus.DONE, outcome__in=_TELLING)
-        .exclude(run__kind="credential_test")
-        .order_by("-pk")
-        .values("outcome")
-    )
+    telling = _telling_outcomes()
     rows = Device.objects.filter(enabled=True).order_by()
     if len(devices) <= 500:
         rows = rows.filter(pk__in=list(devices))
@@ -211,6 +234,15 @@ def _failing_lately(devices: Mapping[int, object]) -> set[int]:
         rows = rows.annotate(**{f"result_{number}": Subquery(telling[number : number + 1])})
         rows = rows.filter(**{f"result_{number}__in": _FAILED})
     return set(rows.values_list("pk", flat=True)) & devices.keys()
+
+
+def _telling_outcomes() -> QuerySet[Result, Any]:
+    """Of the device of an outer query: how its results ended that say whether a login works, newest first.
+
+    Without tests of credentials: one that is tried by itself may well be the wrong one.
+    """
+    results = Result.objects.filter(device=OuterRef("pk"), status=ResultStatus.DONE, outcome__in=_TELLING)
+    return results.exclude(run__kind=CredentialTest.name).order_by("-pk").values("outcome")
 
 
 @dataclass(frozen=True)
@@ -232,12 +264,11 @@ def loginless_details(page: Sequence[Loginless]) -> list[LoginlessDetail]:
     pairs = LoginPair.objects.filter(device__in=ids, accepted_at__isnull=False).order_by("accepted_at")
     for device, at, name in pairs.values_list("device_id", "accepted_at", "credential__name"):
         opened[device] = (at, name)
-    telling = Result.objects.filter(device=OuterRef("pk"), status=ResultStatus.DONE, outcome__in=_TELLING)
+    telling = _telling_outcomes()
     rows = Device.objects.filter(pk__in=ids).order_by()
     names = [f"result_{number}" for number in range(LAST_RESULTS)]
     for number, name in enumerate(names):
-        newest = telling.order_by("-pk").values("outcome")[number : number + 1]
-        rows = rows.annotate(**{name: Subquery(newest)})
+        rows = rows.annotate(**{name: Subquery(telling[number : number + 1])})
     outcomes = {row["pk"]: [row[name] for name in names if row[name]] for row in rows.values("pk", *names)}
     return [
         LoginlessDetail(

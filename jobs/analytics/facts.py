@@ -5,10 +5,12 @@ Only what stands now counts: enabled credentials in their current version, enabl
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import hashlib
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
@@ -18,7 +20,7 @@ from typing import NamedTuple
 from django.db.models import Case, F, IntegerField, Q, Value, When
 
 from credentials.models import Credential, CredentialTag
-from credentials.store import Candidate, Link, Place, StoredCredential, order_candidates
+from credentials.store import Candidate, Link, Place, Rank, StoredCredential, order_candidates, rank
 from devices.choices import Transport
 from devices.models import Device, DeviceTag
 from jobs.rollups import LoginPair
@@ -52,14 +54,37 @@ class PairFacts(NamedTuple):
     rejected: int
 
 
+class Reach(NamedTuple):
+    """Which credentials a device may get at all, whatever their priorities."""
+
+    fallbacks: frozenset[int]
+    over_telnet: frozenset[int]
+    of_tag: dict[int, frozenset[int]]
+
+    @classmethod
+    def of(cls, credentials: Mapping[int, StoredCredential], links: Mapping[int, list[Link]]) -> Reach:
+        """As the credentials and their tags, by tag, stand."""
+        return cls(
+            frozenset(key for key, each in credentials.items() if each.is_fallback),
+            frozenset(key for key, each in credentials.items() if each.allow_telnet),
+            {tag: frozenset([link.credential for link in mine]) for tag, mine in links.items()},
+        )
+
+
 class Orders:
     """The candidates of devices under given priorities, by the store's own rule; each answer is kept."""
 
-    def __init__(self, credentials: Mapping[int, StoredCredential], links: Mapping[int, list[Link]]) -> None:
+    def __init__(
+        self,
+        credentials: Mapping[int, StoredCredential],
+        links: Mapping[int, list[Link]],
+        reach: Reach | None = None,
+    ) -> None:
         """`links` by tag."""
         self.credentials = credentials
         self._links = links
-        self._fallbacks = {key: each for key, each in credentials.items() if each.is_fallback}
+        self._reach = reach or Reach.of(credentials, links)
+        self._ranks: dict[Kin, list[Rank]] = {}
         self._known: dict[tuple[Kin, int | None, frozenset[int], frozenset[int] | None], list[Candidate]] = {}
 
     def candidates(
@@ -78,14 +103,44 @@ class Orders:
         key = (kin, preferred, rejected, among)
         found = self._known.get(key)
         if found is None:
-            links = [link for tag in kin.tags for link in self._links[tag]]
-            mine = self._fallbacks | {link.credential: self.credentials[link.credential] for link in links}
+            links, mine = self._matching(kin)
             if among is not None:
                 mine = {each: mine[each] for each in among & mine.keys()}
             place = Place(0, "", "", kin.tags, kin.telnet, preferred)
             memory = {(each, self.credentials[each].version, "device:0"): _LONG_AGO for each in rejected}
             found = self._known[key] = order_candidates(place, mine, links, memory)
         return found
+
+    def usable(self, kin: Kin) -> frozenset[int]:
+        """Those that may be tried at all on such devices, in no order; quick for whole fleets."""
+        reach = self._reach
+        found = reach.fallbacks.union(*(reach.of_tag[tag] for tag in kin.tags if tag in reach.of_tag))
+        return found & reach.over_telnet if kin.telnet else found
+
+    def order(self, kin: Kin, among: Collection[int]) -> list[int]:
+        """Those of these credentials that may be tried on such devices, in the order of trying."""
+        mine = {key: self.credentials[key] for key in self.usable(kin) & set(among)}
+        if len(mine) < 2:
+            return list(mine)
+        return [key for _, _, _, key in rank(mine, [link for key in mine for link in self.shared(kin, key)])]
+
+    def tried(self, kin: Kin, preferred: int | None = None, rejected: Collection[int] = ()) -> Iterator[int]:
+        """What is tried on such devices, one after the other: the candidates that are not skipped, without words."""
+        kin = Kin(frozenset(kin.tags & self._links.keys()), kin.telnet)
+        ranks = self._ranks.get(kin)
+        if ranks is None:
+            links, mine = self._matching(kin)
+            ranks = self._ranks[kin] = rank({key: mine[key] for key in mine.keys() & self.usable(kin)}, links)
+        regular = [key for is_fallback, _, _, key in ranks if not is_fallback and key not in rejected]
+        if preferred in regular:
+            yield preferred
+        yield from (key for key in regular if key != preferred)
+        yield from [key for is_fallback, _, _, key in ranks if is_fallback and key not in rejected][:1]
+
+    def _matching(self, kin: Kin) -> tuple[list[Link], dict[int, StoredCredential]]:
+        links = [link for tag in kin.tags for link in self._links[tag]]
+        keys = self._reach.fallbacks.union(link.credential for link in links)
+        return links, {key: self.credentials[key] for key in keys}
 
     def with_priorities(self, changes: Mapping[Slot, int]) -> Orders:
         """The same credentials with some numbers changed."""
@@ -95,9 +150,9 @@ class Orders:
                 credentials[credential] = replace(credentials[credential], priority=number)
             else:
                 links[tag] = [
-                    replace(link, priority=number) if link.credential == credential else link for link in links[tag]
+                    link._replace(priority=number) if link.credential == credential else link for link in links[tag]
                 ]
-        return Orders(credentials, links)
+        return Orders(credentials, links, self._reach)
 
     def shared(self, kin: Kin, credential: int) -> list[Link]:
         """The tags that a credential shares with such devices."""
@@ -129,17 +184,14 @@ class Facts:
     pairs: dict[int, dict[int, PairFacts]]
     kins: Counter[Kin] = field(default_factory=Counter)
 
-    def opening(self, device: int) -> list[Candidate]:
-        """The candidates of a device that are proven to open it, in the order of trying."""
-        opening = frozenset(key for key, pair in self.pairs.get(device, {}).items() if pair.opens)
-        if not opening:
-            return []
-        found = self.orders.candidates(self.devices[device].kin, among=opening)
-        return [each for each in found if not each.skipped]
+    def opening(self, device: int) -> list[int]:
+        """The credentials that may be tried on a device and are proven to open it, in the order of trying."""
+        opening = [key for key, pair in self.pairs.get(device, {}).items() if pair.opens]
+        return self.orders.order(self.devices[device].kin, opening) if opening else []
 
-    def usable(self, kin: Kin) -> list[Candidate]:
-        """The candidates that may be tried at all on such devices, in the order of trying."""
-        return [each for each in self.orders.candidates(kin) if not each.skipped]
+    def usable(self, kin: Kin) -> frozenset[int]:
+        """The credentials that may be tried at all on such devices, every fallback among them."""
+        return self.orders.usable(kin)
 
 
 def load_orders() -> Orders:
@@ -151,15 +203,28 @@ def load_orders() -> Orders:
     }
     links = CredentialTag.objects.filter(content_object__enabled=True)
     by_tag: dict[int, list[Link]] = defaultdict(list)
-    for row in links.values_list("content_object_id", "tag_id", "tag__name", "priority"):
-        by_tag[row[1]].append(Link(*row))
+    for link in map(Link._make, links.values_list("content_object_id", "tag_id", "tag__name", "priority")):
+        by_tag[link.tag].append(link)
     return Orders(credentials, dict(by_tag))
 
 
 def load_facts() -> Facts:
     """Read everything; five queries."""
-    devices = _devices()
-    return Facts(load_orders(), devices, _pairs(), Counter(device.kin for device in devices.values()))
+    with _no_collection():
+        devices = _devices()
+        return Facts(load_orders(), devices, _pairs(), Counter(device.kin for device in devices.values()))
+
+
+@contextlib.contextmanager
+def _no_collection() -> Iterator[None]:
+    """Hundreds of thousands of objects are made and none is garbage: looking for it would cost more than reading."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def _devices() -> dict[int, DeviceFacts]:

@@ -7,18 +7,18 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from credentials.models import LEAST_PRIORITY, MOST_PRIORITY
 from jobs.analytics.facts import Facts, Kin, Orders, Slot
 from jobs.analytics.replay import Course, Ledger, Walk, walk
 
 LEAST_SAVED = 3
 """Failed logins that a change must have saved in the replayed time, and visits that must bear it out."""
 
-SEARCH_FOR_S = 3.0
+SEARCH_FOR_S = 0.5
+"""How long a page may look for a better order; the command looks longer."""
 _MOST_CHANGES = 6
 _MOST_CLASHES = 8
 _MOST_KINS = 3
-# Beyond what the forms take.
-_FURTHEST = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -189,7 +189,7 @@ class _Search:
         for pair, _ in weights.most_common(_MOST_CLASHES):
             for kin, _ in where[pair].most_common(_MOST_KINS):
                 for move in _moves_for(orders, kin, *pair):
-                    if all(abs(number) <= _FURTHEST for number in move.values()):
+                    if all(LEAST_PRIORITY <= number <= MOST_PRIORITY for number in move.values()):
                         found[tuple(sorted(move.items(), key=str))] = move
         concerned: Counter[int] = Counter()
         for (failing, opening), count in weights.items():

@@ -86,7 +86,7 @@ def read_ledger(facts: Facts, days: int = WINDOW_DAYS, now: datetime | None = No
     courses: Counter[Course] = Counter()
     for device, visits in steps.items():
         about = facts.devices[device]
-        usable = {each.credential for each in facts.usable(about.kin)}
+        usable = facts.usable(about.kin)
         sent: set[int] = set()
         last = preferred = before.get(device)
         course = []
@@ -217,10 +217,7 @@ def _visit(
     """What fails and what opens; None when that is not known."""
     tried = dict(visit.tried)
     failed: list[int] = []
-    for candidate in orders.candidates(kin, preferred, frozenset(remembered)):
-        if candidate.skipped:
-            continue
-        credential = candidate.credential
+    for credential in orders.tried(kin, preferred, frozenset(remembered)):
         fate = tried.get(credential)
         if fate == Fate.ACCEPTED or (fate is None and truth.get(credential)):
             return tuple(failed), credential

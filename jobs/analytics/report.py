@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -31,25 +32,20 @@ def advise(days: int = WINDOW_DAYS, now: datetime | None = None, search_for_s: f
     return Advice(ordering, verdicts(facts), redundant(facts), loginless(facts))
 
 
-_kept: tuple[object, Ordering] | None = None
+# New logins of some minutes change nothing in the advice of weeks; credentials and devices do at once.
+_KEPT_FOR_S = 600.0
+_kept: tuple[object, float, Ordering] | None = None
 
 
 def _ordering(facts: Facts, days: int, now: datetime, search_for_s: float) -> Ordering:
-    """The best order; the last answer again while nothing has changed that it was made from."""
+    """The best order; for some minutes the last answer again, while credentials and devices stay as they are."""
     global _kept
-    devices = hash(frozenset(facts.devices.items()))
-    key = (
-        counted_up_to(),
-        facts.orders.state,
-        devices,
-        days,
-        search_for_s,
-        now.replace(minute=0, second=0, microsecond=0),
-    )
+    key = (facts.orders.state, hash(frozenset(facts.devices.items())), days, search_for_s, bool(counted_up_to()))
     kept = _kept
-    if kept is None or kept[0] != key:
-        kept = _kept = (key, best_ordering(facts, read_ledger(facts, days, now), search_for_s))
-    return kept[1]
+    if kept is None or kept[0] != key or time.monotonic() > kept[1]:
+        found = best_ordering(facts, read_ledger(facts, days, now), search_for_s)
+        kept = _kept = (key, time.monotonic() + _KEPT_FOR_S, found)
+    return kept[2]
 
 
 def forget() -> None:

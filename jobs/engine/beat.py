@@ -10,16 +10,18 @@ from __future__ import annotations
 import os
 import socket
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.utils import timezone
 from django_q.brokers import get_broker
 from django_q.tasks import async_task
 
 from jobs.choices import ShardStatus
+from jobs.engine import linux
 from jobs.models import Shard, WorkerBeat
 
 HEARTBEAT = "jobs.tasks.heartbeat"
+_LOST_AFTER = timedelta(seconds=6)
 
 
 @dataclass(frozen=True)
@@ -37,8 +39,17 @@ def this_host() -> str:
 
 
 def holder() -> str:
-    """What a process of this host writes into `Shard.holder`: `<host>:<pid>`."""
-    return f"{this_host()}:{os.getpid()}"
+    """What a process of this host writes into `Shard.holder`: `<host>:<pid space>-<its beginning>:<pid>`."""
+    pid = os.getpid()
+    return f"{this_host()}:{linux.pid_space()}-{linux.began_at(pid)}:{pid}"
+
+
+def is_gone(holder: str) -> bool:
+    """Whether the process that holds a shard has ended for certain; False where it cannot be seen from here."""
+    head, _, pid = holder.rpartition(":")
+    host, _, which = head.rpartition(":")
+    space, _, beginning = which.rpartition("-")
+    return (host, space) == (this_host(), linux.pid_space()) and linux.began_at(int(pid)) != beginning
 
 
 def queue_of(host: str) -> str:
@@ -49,13 +60,17 @@ def queue_of(host: str) -> str:
 def ask(host: str) -> bool:
     """Enqueue a heartbeat unless an earlier one is unanswered; returns whether it did.
 
-    Raises what the database or the broker raises.
+    One that is in no queue any more may be in a worker's hand, or lost with a broker that was started empty: it
+    is sent again after a while. Raises what the database or the broker raises.
     """
     beat, _ = WorkerBeat.objects.get_or_create(host=host)
     if beat.asked_at is not None:
+        # Raises when the database takes no writes, which is no fault of the cluster either.
+        WorkerBeat.objects.filter(host=host, asked_at=beat.asked_at).update(asked_at=beat.asked_at)
         # Raises when the broker is out of reach: then no answer says nothing about the cluster.
-        get_broker(queue_of(host)).queue_size()
-        return False
+        is_queued = get_broker(queue_of(host)).queue_size() > 0
+        if is_queued or abs(timezone.now() - beat.asked_at) < _LOST_AFTER:
+            return False
     WorkerBeat.objects.filter(host=host).update(asked_at=timezone.now())
     sent = False
     try:

@@ -1,115 +1,93 @@
-"""The books of a shard: guard, host keys, opened credentials and attempts, written by its one writer."""
+"""The ledger of one device: its thread's side of the shard's books."""
 
 from __future__ import annotations
 
-import threading
+import logging
 import time
-from dataclasses import dataclass
 
 from django.utils import timezone
 
-from credentials.guard import Guard, GuardedLogin, Reservation, Wait
-from credentials.store import Candidate, CredentialStore, OpenedCredential
-from devices.connector.outcomes import Fate
-from devices.connector.target import HostKeyData
-from devices.models import Device
-from devices.services import admit_host_key
-from jobs.connector import AttemptRecord, GateClosed
-from jobs.engine.writer import Writer
-from jobs.models import Attempt
+from credentials.guard import GuardedLogin, Reservation, Wait
+from credentials.store import Candidate, OpenedCredential
+from devices.connector.outcomes import ConnectorError, Fate, Outcome
+from devices.connector.target import HostKeyData, HostKeyVerdict
+from jobs.connector import AttemptRecord, DeviceTask, GateClosed
+from jobs.engine.books import Books, Intent, Settlement
+from jobs.engine.writer import LostLease, Writer
+
+logger = logging.getLogger(__name__)
 
 # Shorter than the time that servers give somebody to log in (120 s at OpenSSH and IOS, 30 s at some).
 _WAIT_AT_GATE_S = 20.0
 
 
-@dataclass(frozen=True)
-class RunFacts:
-    """What every attempt of a run has in common."""
+class DeviceLedger:
+    """Implements `jobs.connector.Ledger` for one device of a shard, in its thread."""
 
-    run: int
-    requested_by_name: str
-    is_test: bool
-
-
-class ShardLedger:
-    """Implements `jobs.connector.Ledger` over the database, through the shard's writer."""
-
-    def __init__(self, writer: Writer, guard: Guard, store: CredentialStore, facts: RunFacts) -> None:
+    def __init__(self, writer: Writer, books: Books, task: DeviceTask) -> None:
         self._writer = writer
-        self._guard = guard
-        self._store = store
-        self._facts = facts
-        self._opened: dict[int, OpenedCredential] = {}
-        self._settled = threading.Condition()
+        self._books = books
+        self._task = task
+        self._intents: dict[int, Intent] = {}
+        self._presented: HostKeyData | None = None
+        self._has_settled = False
+        self.attempts: list[AttemptRecord] = []
+        """Attempts that are not handed to the writer yet: they go with the next login, or with the end."""
 
     def admit_host_key(self, device: int, presented: HostKeyData) -> None:
-        """See Ledger."""
-        verdict = self._writer.call(lambda: admit_host_key(device, presented))
+        """See Ledger; a key that was pinned when the shard began is looked up again with the reservation."""
+        self._presented = presented
+        if presented not in self._task.target.pinned:
+            self._refuse(self._writer.ask(self._books.admit, (device, presented)))
+
+    @staticmethod
+    def _refuse(verdict: HostKeyVerdict | None) -> None:
         if verdict is not None:
             raise verdict
 
-    def reserve(self, login: GuardedLogin) -> Reservation:
+    def reserve(self, login: GuardedLogin, candidate: Candidate, order: int) -> Reservation:
         """See Ledger; waits at the gate for a while when others are trying the same account."""
         until = time.monotonic() + _WAIT_AT_GATE_S
         while True:
-            try:
-                return self._writer.call(lambda: self._guard.reserve(login))
-            except Wait:
-                pass
+            key = self._presented
+            intent = Intent(self._task.result, login, candidate, order, key, tuple(self.attempts))
+            answer = self._writer.ask(self._books.reserve, intent, flush=self._has_settled)
+            self.attempts.clear()
+            if isinstance(answer, Reservation):
+                self._intents[id(answer)] = intent
+                return answer
+            if isinstance(answer, HostKeyVerdict):
+                outcome = Outcome.HOST_KEY_CHANGED if answer.changed else Outcome.HOST_KEY_UNKNOWN
+                raise ConnectorError(outcome, answer.detail)
+            if not isinstance(answer, Wait):
+                raise answer
             left = until - time.monotonic()
             if left <= 0:
                 raise GateClosed("Others are still finding out whether this account works.")
-            with self._settled:
+            with self._books.settled:
                 # Other workers settle too and cannot wake this one, so it also looks by itself.
-                self._settled.wait(min(left, 0.5))
+                self._books.settled.wait(min(left, 0.5))
 
     def open(self, candidate: Candidate) -> OpenedCredential:
         """See Ledger; each credential is opened once in a shard."""
-        opened = self._opened.get(candidate.credential)
-        if opened is None:
-            opened = self._writer.call(lambda: self._store.open(candidate.credential, candidate.version))
-            self._opened[candidate.credential] = opened
-        return opened
+        return self._books.opened(candidate) or self._writer.call(lambda: self._books.open(candidate))
 
     def settle(self, reservation: Reservation, fate: Fate) -> None:
-        """See Ledger."""
-
-        def book() -> None:
-            now = timezone.now()
-            self._guard.settle(reservation, fate, now)
-            if fate != Fate.UNSENT:
-                self._store.record(reservation.login.credential, fate, now)
-            if fate == Fate.ACCEPTED:
-                Device.objects.filter(pk=reservation.login.device).update(
-                    last_good_credential_id=reservation.login.credential, last_good_at=now
-                )
-
-        self._writer.call(book)
-        with self._settled:
-            self._settled.notify_all()
+        """See Ledger; written soon, and before whatever this thread hands over next."""
+        row = Settlement(self._intents.pop(id(reservation)), reservation, fate, timezone.now())
+        # What others may wait for: the first success of an account, or that it has one rejection less.
+        urgent = reservation.row is not None or fate != Fate.ACCEPTED
+        self._has_settled = True
+        self._writer.put(self._books.settle, row, self._tell, self._not_settled, urgent=urgent)
 
     def attempt(self, record: AttemptRecord) -> None:
         """See Ledger."""
-        candidate, facts = record.candidate, self._facts
-        self._writer.call(
-            lambda: Attempt.objects.create(
-                run_id=facts.run,
-                device_id=record.device,
-                device_name=record.device_name,
-                credential_id=candidate.credential,
-                credential_name=candidate.name,
-                credential_version=candidate.version,
-                username=candidate.username,
-                order=record.order,
-                reason=candidate.reason[:200],
-                outcome=record.outcome,
-                fate=record.fate,
-                detail=record.detail[:500],
-                address=record.address,
-                host_key=record.host_key,
-                is_test=facts.is_test,
-                requested_by_name=facts.requested_by_name,
-                started_at=record.started_at,
-                duration_s=record.duration_s,
-            )
-        )
+        self.attempts.append(record)
+
+    def _tell(self, answer: None) -> None:
+        with self._books.settled:
+            self._books.settled.notify_all()
+
+    def _not_settled(self, problem: BaseException) -> None:
+        if not isinstance(problem, LostLease):
+            logger.error("the fate of a login of device id %s was not booked", self._task.device, exc_info=problem)

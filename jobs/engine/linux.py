@@ -11,6 +11,8 @@ import os
 import resource
 import signal
 import sys
+from functools import cache
+from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_DUMPABLE = 4
@@ -47,6 +49,26 @@ def kill_forks_with_parent() -> None:
         parent = os.getpid()
 
     os.register_at_fork(before=remember, after_in_child=lambda: die_with_parent(parent, signal.SIGKILL))
+
+
+@cache
+def pid_space() -> str:
+    """Where a process id of this process means the same: this boot of this machine, and this container of it."""
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    return f"{boot[:8]}-{Path('/proc/self/ns/pid').stat().st_ino}"
+
+
+def began_at(pid: int) -> str | None:
+    """When a living process began, in ticks since the boot; None when there is no such process.
+
+    With it a process is told from another one that was given its number later, whatever the clock does.
+    """
+    try:
+        # The name in parentheses may hold anything; the fields after it are plain.
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return None if fields[0] in "ZX" else fields[19]
 
 
 if __name__ == "__main__":

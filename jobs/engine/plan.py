@@ -4,18 +4,42 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from datetime import timedelta
+from math import ceil
 
-from django.db.models import Max, Q, QuerySet
+from django.conf import settings
+from django.db.models import Q, QuerySet
+from django.utils import timezone
 
 from credentials.models import Credential
 from credentials.store import Candidate, get_store
 from devices.choices import HostKeyState
-from devices.models import ConfigVersion, Device, HostKey
+from devices.configs.keeping import last_versions
+from devices.models import Device, HostKey
 from devices.services import limits_from_settings, places_of, target_of
 from jobs.choices import ResultStatus
 from jobs.connector import DeviceTask
 from jobs.kinds import KindContext
-from jobs.models import Result, Run, Shard
+from jobs.models import Result, Run, Shard, WorkerBeat
+
+_LEAST_IN_A_SHARD = 10
+_HOST_IS_UP = timedelta(seconds=60)
+
+
+def shard_size(devices: int) -> int:
+    """How many devices of a run each shard takes.
+
+    A few are spread over all worker processes there are. Of many a shard takes so much more than a process has
+    threads that the time in which its last devices leave threads idle is small, and no more than the setting
+    says: a process ends after a shard, and what it knew of secrets with it.
+    """
+    hosts = WorkerBeat.objects.filter(answered_at__gt=timezone.now() - _HOST_IS_UP).count()
+    workers = settings.NETRAVEN_WORKERS * max(1, hosts)
+    shards = max(1, min(workers, ceil(devices / _LEAST_IN_A_SHARD)))
+    if devices > settings.NETRAVEN_SHARD_SIZE * shards:
+        # A whole number of rounds, so that the last one has work for every worker.
+        shards = workers * ceil(devices / (settings.NETRAVEN_SHARD_SIZE * workers))
+    return ceil(devices / shards)
 
 
 def devices_of(tags: Iterable[int], devices: Iterable[int], all_devices: bool = False) -> QuerySet[Device]:
@@ -42,7 +66,7 @@ def tasks_of(shard: Shard) -> tuple[list[DeviceTask], list[Result]]:
     pinned: dict[int, list[HostKey]] = defaultdict(list)
     for key in HostKey.objects.filter(device__in=ids, state=HostKeyState.PINNED):
         pinned[key.device_id].append(key)
-    sizes = _previous_sizes(ids) if run.kind == "backup" else {}
+    last = last_versions(ids, "running") if run.kind == "backup" else {}
     limits = limits_from_settings()
     tasks = [
         DeviceTask(
@@ -51,7 +75,15 @@ def tasks_of(shard: Shard) -> tuple[list[DeviceTask], list[Result]]:
             target=target_of(device, pinned[device.pk], limits),
             domain=device.aaa_domain,
             candidates=tuple(candidates[device.pk]),
-            context=KindContext(device.pk, device.platform, run.parameters, sizes.get(device.pk)),
+            context=KindContext(
+                device.pk,
+                device.platform,
+                run.parameters,
+                previous=last.get(device.pk),
+                previous_size=last[device.pk].size if device.pk in last else None,
+                result=result.pk,
+            ),
+            tries=result.tries,
         )
         for result in results
         if (device := result.device) is not None
@@ -64,11 +96,3 @@ def _named_credential(run: Run) -> int | None:
     if not name:
         return None
     return Credential.objects.filter(name=name).values_list("pk", flat=True).first() or 0
-
-
-def _previous_sizes(devices: Sequence[int], kind: str = "running") -> dict[int, int]:
-    """Characters of the last good text of each device, roughly: bytes of the complete text."""
-    newest = ConfigVersion.objects.filter(device__in=devices, kind=kind).values("device").annotate(n=Max("number"))
-    numbers = {row["device"]: row["n"] for row in newest}
-    rows = ConfigVersion.objects.filter(device__in=devices, kind=kind).values_list("device_id", "number", "text__size")
-    return {device: size for device, number, size in rows if numbers.get(device) == number}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import signal
 import time
@@ -14,13 +15,17 @@ from django_q.cluster import Cluster
 from django_q.conf import Conf
 from django_q.signals import post_execute_in_worker
 
-from jobs.choices import ShardStatus
-from jobs.engine import beat, drain, linux, runs
-from jobs.models import Shard
+from devices.connector.platforms import platforms
+
+# The shard is loaded here for the workers: forked from a process that has it, they start at once, share its
+# memory, and go on with the same code when the files change under them.
+from jobs.engine import beat, drain, linux, runs, shard  # noqa: F401
 
 logger = logging.getLogger(__name__)
 
 _LOOK_EVERY_S = 0.1
+_ASK_BROKER_EVERY_S = 1.0
+_ASK_EVERY_S = 3.0
 
 
 class HostFirstBroker:
@@ -38,13 +43,22 @@ class HostFirstBroker:
         if drain.is_draining():
             time.sleep(Conf.POLL)
             return None
-        # An empty queue's dequeue waits; asking for its size first does not.
-        found = self._own.dequeue() if self._own.queue_size() else None
-        return found or self._shared.dequeue()  # type: ignore[no-any-return]
+        try:
+            # An empty queue's dequeue waits; asking for its size first does not.
+            found = self._own.dequeue() if self._own.queue_size() else None
+            return found or self._shared.dequeue()  # type: ignore[no-any-return]
+        except Exception as error:  # noqa: BLE001 - brokers raise what their libraries raise
+            # Out of here it would end the process that fetches tasks, and that only after ten seconds.
+            logger.warning("the broker does not answer: %s", error)
+            time.sleep(_ASK_BROKER_EVERY_S)
+            return None
 
 
-def run_cluster(grace_s: float) -> int:
+def run_cluster(grace_s: float, is_watched: bool = True) -> int:
     """Run this host's task cluster in this process until SIGTERM or SIGINT; returns the exit code.
+
+    One that nobody watches asks for its heartbeats itself: with them other hosts know that it is there, and
+    what was lost is found.
 
     The signal lets devices in hand finish within `grace_s` seconds; what runs longer, and everything at a
     SIGINT after that, is killed.
@@ -54,6 +68,7 @@ def run_cluster(grace_s: float) -> int:
     linux.kill_forks_with_parent()
     beat.forget(host)
     hand_out_again()
+    _prepare_for_forks()
     # A forked process must not share its parent's connection.
     connections.close_all()
     post_execute_in_worker.connect(_stay_while_draining)
@@ -76,8 +91,12 @@ def run_cluster(grace_s: float) -> int:
         logger.error("%s", error)
         return 1
     sentinel = cluster.sentinel
+    ask_at = float("inf") if is_watched else 0.0
     while not is_asked:
         sentinel.join(_LOOK_EVERY_S)
+        if time.monotonic() >= ask_at:
+            _ask(host)
+            ask_at = time.monotonic() + _ASK_EVERY_S
         if not sentinel.is_alive():
             logger.error("The task cluster ended by itself (exit code %s).", sentinel.exitcode)
             return 1
@@ -98,13 +117,30 @@ def run_cluster(grace_s: float) -> int:
     return 0
 
 
+def _ask(host: str) -> None:
+    try:
+        beat.ask(host)
+    except Exception as error:  # noqa: BLE001 - databases and brokers raise what they raise; it is asked again
+        logger.warning("no heartbeat could be asked for: %s", error)
+    finally:
+        connections.close_all()
+
+
+def _prepare_for_forks() -> None:
+    """Read the platform table once for all workers: each is forked anew after a shard, and shares these pages."""
+    platforms()
+    gc.collect()
+    # Counting references in a collection would write to every shared page.
+    gc.freeze()
+
+
 def hand_out_again() -> None:
     """Enqueue every waiting shard once more when the queue holds fewer tasks than there are waiting shards.
 
     A killed cluster takes along the tasks that it had fetched and not begun. A shard that is in the queue
     twice does no harm: the second task finds nothing to do.
     """
-    waiting = list(Shard.objects.filter(status=ShardStatus.QUEUED).order_by("pk").values_list("pk", flat=True))
+    waiting = list(runs.handed_out().values_list("pk", flat=True))
     if get_broker().queue_size() < len(waiting):
         for shard_id in waiting:
             runs.enqueue(shard_id)

@@ -1,207 +1,219 @@
-"""One shard: claim it, talk to its devices from threads, write from one place, give it back or finish it."""
+"""One shard of devices: talk to them from threads, write from one place, give it back or finish it."""
 
 from __future__ import annotations
 
 import logging
-import queue
 import threading
 import time
 import uuid
 from collections import deque
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from django.conf import settings
-from django.db.models import F, Q
-from django.utils import timezone
 
 from credentials.guard import get_guard
 from credentials.store import get_store
 from devices.configs.store import last_text
 from devices.connector.outcomes import Outcome, info
-from devices.models import Device
-from jobs.choices import ResultStatus, RunStatus, ShardStatus
+from jobs.choices import RunStatus
 from jobs.connector import DeviceReport, DeviceTask, JobDeviceConnector, RetryPolicy
-from jobs.engine import beat, drain
-from jobs.engine.ledger import RunFacts, ShardLedger
+from jobs.engine import claims, drain, trouble
+from jobs.engine.books import Books, Ending
+from jobs.engine.ledger import DeviceLedger
+from jobs.engine.performing import perform
 from jobs.engine.plan import tasks_of
-from jobs.engine.runs import finish_run
-from jobs.engine.writer import LEASE, LostLease, Writer
-from jobs.kinds import KINDS, JobKind, Stored
+from jobs.engine.queueing import Waiting
+from jobs.engine.runs import cancel_pending, enqueue, finish_run, is_paused
+from jobs.engine.writer import LostLease, Writer
+from jobs.kinds import KINDS, DeviceKind
 from jobs.models import Result, Run, Shard
 
 logger = logging.getLogger(__name__)
 
 _LOOK_EVERY_S = 0.5
-
-
-def claim(shard_id: int) -> Shard | None:
-    """Become the holder of a shard that waits or whose lease ran out; None when there is nothing to do."""
-    now = timezone.now()
-    claimed = (
-        Shard.objects.filter(pk=shard_id)
-        .filter(Q(status=ShardStatus.QUEUED) | Q(status=ShardStatus.RUNNING, lease_until__lt=now))
-        .update(
-            status=ShardStatus.RUNNING,
-            fence=F("fence") + 1,
-            holder=beat.holder(),
-            lease_until=now + LEASE,
-        )
-    )
-    if not claimed:
-        return None
-    shard = Shard.objects.select_related("run").get(pk=shard_id)
-    Run.objects.filter(pk=shard.run_id, status=RunStatus.QUEUED).update(status=RunStatus.RUNNING, started_at=now)
-    if shard.fence > 1:
-        Result.objects.filter(shard=shard, status=ResultStatus.PENDING, started_at__isnull=False).update(
-            tries=F("tries") + 1
-        )
-    return shard
+_TICK_S = 0.1
+HANGS_AFTER_S = 30.0
+"""So long after its deadline a device is given up, and its thread left to the end of the process."""
 
 
 def run_shard(shard_id: int) -> None:
     """Do what is left of a shard; a task that is delivered twice finds nothing to do."""
-    shard = claim(shard_id)
+    shard = trouble.persist(lambda: claims.claim(shard_id))
     if shard is None:
         return
     try:
-        _ShardRun(shard).run()
+        _work_on(shard)
     except LostLease:
         logger.warning("shard %s of run %s was taken over by another worker", shard.number, shard.run_id)
         return
-    finish_run(shard.run_id)
+    trouble.persist(lambda: finish_run(shard.run_id))
 
 
-class _ShardRun:
-    def __init__(self, shard: Shard) -> None:
-        run = shard.run
+def _work_on(shard: Shard) -> None:
+    kind = KINDS.get(shard.run.kind)
+    try:
+        if kind is None:
+            claims.fail(shard, f"There is no kind {shard.run.kind} any more.", "Choose another kind for the job.")
+        elif kind.on_devices:
+            _DeviceShard(shard, kind).run()
+        else:
+            perform(shard, kind)
+    except (LostLease, *trouble.ERRORS):
+        raise  # somebody else does it, or it is done again when the database is back
+    except Exception:
+        reference = uuid.uuid4().hex[:12]
+        logger.exception("shard %s ended, reference %s", shard.pk, reference)
+        detail = f"The worker failed. Reference {reference} in the worker's log."
+        trouble.persist(lambda: claims.fail(shard, detail, info(Outcome.INTERNAL_ERROR).advice))
+
+
+@dataclass
+class _Working:
+    """A device that a thread works on; times as of time.monotonic()."""
+
+    task: DeviceTask
+    gives_up_at: float
+
+
+class _DeviceShard:
+    def __init__(self, shard: Shard, kind: DeviceKind) -> None:
         self._shard = shard
-        self._run = run
-        self._kind: JobKind = KINDS[run.kind]
+        self._run = shard.run
+        self._kind = kind
         self._writer = Writer(shard.pk, shard.fence)
-        self._ledger = ShardLedger(
-            self._writer,
-            get_guard(),
-            get_store(),
-            RunFacts(run.pk, run.requested_by_name, self._kind.is_test),
-        )
+        self._books = Books(get_guard(), get_store(), claims.facts_of(shard.run))
         self._retry = RetryPolicy(settings.NETRAVEN_RETRIES, settings.NETRAVEN_RETRY_PAUSE_S)
-        self._waiting: deque[DeviceTask] = deque()
-        self._active = 0
-        self._ended: queue.Queue[None] = queue.Queue()
+        self._working: dict[int, _Working] = {}
+        self._over: deque[DeviceTask] = deque()
         self._stopping = threading.Event()
-        self._cancelled = False
-        self._looked_at = 0.0
+        self._starts_no_more = False
+        self._looked_at = float("-inf")
+        # Well before the task queue would kill the process: the next one goes on with what is left.
+        whole, device = settings.NETRAVEN_SHARD_TIMEOUT_S, settings.NETRAVEN_DEVICE_DEADLINE_S + 2 * HANGS_AFTER_S
+        self._ends_at = time.monotonic() + max(whole - device, whole / 2)
 
     def run(self) -> None:
-        tasks, orphans = tasks_of(self._shard)
-        self._waiting.extend(tasks)
-        for result in orphans:
-            self._close_result(result.pk, Outcome.CANCELLED, "The device was deleted while the run waited.")
+        tasks, orphans = trouble.persist(lambda: tasks_of(self._shard))
+        if orphans:
+            gone = Result.objects.filter(pk__in=[result.pk for result in orphans])
+            trouble.persist(lambda: cancel_pending(gone, "The device was deleted while the run waited."))
+        self._waiting = Waiting(self._shard, tasks, settings.NETRAVEN_THREADS)
         try:
             self._loop()
         finally:
             self._stopping.set()
-            if self._active:
-                # Nobody writes for them any more; the next holder of the shard does their devices again.
-                self._writer.fail_all(LostLease("The shard has ended."), [])
-        self._give_back()
+            # Nobody writes for the threads any more; the next holder of the shard does their devices again.
+            self._writer.fail_all(LostLease("The shard has ended."))
+        is_left = trouble.persist(lambda: claims.give_back(self._shard))
+        if is_left and not drain.is_draining() and not is_paused(self._run.pk):
+            trouble.persist(lambda: enqueue(self._shard.pk))
 
     def _loop(self) -> None:
-        limit = min(settings.NETRAVEN_THREADS, max(1, len(self._waiting)))
-        while self._waiting or self._active:
+        while True:
             self._look_around()
-            while self._waiting and self._active < limit:
-                self._active += 1
-                threading.Thread(target=self._work, args=(self._waiting.popleft(),), name="device", daemon=True).start()
-            self._writer.serve(0.1)
-            while True:
-                try:
-                    self._ended.get_nowait()
-                except queue.Empty:
-                    break
-                self._active -= 1
-        self._writer.serve(0.0)
+            self._count_the_ended()
+            if self._starts_no_more:
+                self._writer.serve()
+            else:
+                self._start(trouble.persist(lambda: self._waiting.next(len(self._working))))
+                self._close(self._waiting.closed())
+            if not self._working and (self._starts_no_more or not self._waiting):
+                break
+            self._writer.wait(_TICK_S)
+            self._give_up_the_hung()
+        self._writer.drain()
 
     def _look_around(self) -> None:
-        """Has a person cancelled the run, or is the cluster going down?"""
-        if time.monotonic() - self._looked_at < _LOOK_EVERY_S:
-            return
-        self._looked_at = time.monotonic()
+        """Has a person stopped the run, is the cluster going down, or is it time to let the process end?"""
         if drain.is_draining():
             self._stopping.set()
-            self._waiting.clear()
-        elif not self._cancelled and Run.objects.filter(pk=self._run.pk, cancel_requested=True).exists():
-            self._cancelled = True
+            self._starts_no_more = True
+        if self._starts_no_more or time.monotonic() - self._looked_at < _LOOK_EVERY_S:
+            return
+        self._looked_at = time.monotonic()
+        try:
+            status, cancelled = Run.objects.values_list("status", "cancel_requested").get(pk=self._run.pk)
+        except trouble.ERRORS as error:
+            logger.warning("%s The run is looked at again in a moment.", trouble.in_words(error))
+            return
+        if cancelled:
             self._stopping.set()
-            while self._waiting:
-                task = self._waiting.popleft()
-                self._close_result(task.result, Outcome.CANCELLED, "The run was cancelled before its turn came.")
+            untouched = Result.objects.filter(shard=self._shard, started_at=None)
+            trouble.persist(lambda: cancel_pending(untouched))
+        self._starts_no_more = cancelled or status == RunStatus.PAUSED or time.monotonic() > self._ends_at
+
+    # --- devices ----------------------------------------------------------------------------------
+    def _start(self, tasks: Sequence[DeviceTask]) -> None:
+        if not tasks:
+            self._writer.serve()
+            return
+        if any(task.tries > 1 for task in tasks):
+            # One of these may end this process: what others have brought back must not end with it.
+            self._writer.drain()
+        busy = self._writer.write(self._books.begin, [(task.result, task.device) for task in tasks])
+        for task in tasks:
+            if task.device in busy:
+                self._waiting.put_off(task, busy[task.device])
+                continue
+            deadline = time.monotonic() + task.target.limits.deadline_s + HANGS_AFTER_S
+            self._working[task.result] = _Working(task, deadline - self._writer.waited_s)
+            threading.Thread(target=self._work, args=(task,), name="device", daemon=True).start()
 
     def _work(self, task: DeviceTask) -> None:
-        """In a device thread: talk to the device, then have the result written."""
+        """In a device thread: talk to the device, and hand over what came of it."""
         try:
-            self._writer.call(lambda: Result.objects.filter(pk=task.result).update(started_at=timezone.now()))
+            ledger = DeviceLedger(self._writer, self._books, task)
             context = replace(task.context, previous_text=lambda: self._writer.call(lambda: last_text(task.device)))
-            report = JobDeviceConnector(
-                replace(task, context=context), self._kind, self._ledger, self._retry, self._stopping.wait
-            ).run()
-            try:
-                self._writer.call(lambda: self._finish(task, report))
-            except LostLease:
-                raise
-            except Exception:
-                reference = uuid.uuid4().hex[:12]
-                logger.exception("result of device id %s not stored, reference %s", task.device, reference)
-                report.outcome, report.store = Outcome.INTERNAL_ERROR, None
-                report.detail = f"What was fetched could not be stored. Reference {reference} in the worker's log."
-                report.advice = info(report.outcome).advice
-                self._writer.call(lambda: self._finish(task, report))
-        except LostLease:
-            pass  # the new holder of the shard does this device again
-        except Exception:
-            logger.exception("device id %s was not finished", task.device)
+            work = replace(task, context=context)
+            report = JobDeviceConnector(work, self._kind, ledger, self._retry, self._stopping.wait).run()
+            self._hand_over(Ending(task.result, task.device, report, tuple(ledger.attempts)))
         finally:
-            self._ended.put(None)
+            self._over.append(task)
+            self._writer.nudge()
 
-    def _finish(self, task: DeviceTask, report: DeviceReport) -> None:
-        stored = report.store() if report.store is not None else Stored()
-        now = timezone.now()
-        candidate = report.candidate
-        Result.objects.filter(pk=task.result, status=ResultStatus.PENDING).update(
-            status=ResultStatus.DONE,
-            outcome=report.outcome,
-            detail=(report.detail or stored.detail)[:500],
-            advice=report.advice[:500],
-            credential_id=candidate.credential if candidate else None,
-            credential_name=candidate.name if candidate else "",
-            login_count=F("login_count") + report.attempts,
-            config_version_id=stored.config_version,
-            config_changed=stored.config_changed,
-            data=stored.data,
-            started_at=report.started_at,
-            finished_at=now,
-            duration_s=round(report.duration_s, 3),
-        )
-        changes: dict[str, object] = {"last_outcome": report.outcome, "last_outcome_at": now}
-        if report.outcome == Outcome.SUCCESS:
-            changes["last_success_at"] = now
-        Device.objects.filter(pk=task.device).update(**changes)
+    def _count_the_ended(self) -> None:
+        while self._over:
+            task = self._over.popleft()
+            if self._working.pop(task.result, None) is not None:
+                self._waiting.done(task)
 
-    @staticmethod
-    def _close_result(result: int, outcome: Outcome, detail: str) -> None:
-        Result.objects.filter(pk=result, status=ResultStatus.PENDING).update(
-            status=ResultStatus.DONE,
-            outcome=outcome,
-            detail=detail,
-            advice=info(outcome).advice,
-            finished_at=timezone.now(),
+    def _hand_over(self, ending: Ending) -> None:
+        self._writer.put(
+            self._books.end, ending, lambda answer: None, lambda problem: self._not_stored(ending, problem)
         )
 
-    def _give_back(self) -> None:
-        """Done, or back into the queue with what the drain left over."""
-        mine = Shard.objects.filter(pk=self._shard.pk, fence=self._shard.fence)
-        left = Result.objects.filter(shard=self._shard, status=ResultStatus.PENDING).exists()
-        if left:  # without the stamp `recover` hands it out again, on whichever host looks first
-            mine.update(status=ShardStatus.QUEUED, lease_until=None, holder="", enqueued_at=None)
-        else:
-            mine.update(status=ShardStatus.DONE, lease_until=None, holder="")
+    def _not_stored(self, ending: Ending, problem: BaseException) -> None:
+        if isinstance(problem, LostLease):
+            return  # the new holder of the shard does this device again
+        reference = uuid.uuid4().hex[:12]
+        logger.error("result of device id %s not stored, reference %s", ending.device, reference, exc_info=problem)
+        if ending.is_bare:
+            return  # left pending: it is done again by the next holder of the shard
+        detail = f"What was fetched could not be stored. Reference {reference} in the worker's log."
+        report = _internal_error(detail, ending.report)
+        self._hand_over(Ending(ending.result, ending.device, report, ending.attempts, is_bare=True))
+
+    def _give_up_the_hung(self) -> None:
+        """Close devices whose thread did not end by itself; with too many of them the process is let go."""
+        now = time.monotonic() - self._writer.waited_s
+        for found in [each for each in self._working.values() if now > each.gives_up_at]:
+            task = found.task
+            logger.error("the thread of device id %s hangs and is given up", task.device)
+            limit = task.target.limits.deadline_s
+            detail = f"It did not end {HANGS_AFTER_S:.0f} s after its deadline of {limit:.0f} s."
+            self._hand_over(Ending(task.result, task.device, _internal_error(detail)))
+            del self._working[task.result]
+            self._waiting.done(task)
+            self._starts_no_more |= self._waiting.lose_a_thread()
+
+    def _close(self, closed: Sequence[tuple[int, str]]) -> None:
+        for result, detail in closed:
+            trouble.persist(lambda pk=result, why=detail: cancel_pending(Result.objects.filter(pk=pk), why))  # type: ignore[misc]
+
+
+def _internal_error(detail: str, before: DeviceReport | None = None) -> DeviceReport:
+    report = DeviceReport(Outcome.INTERNAL_ERROR, detail, info(Outcome.INTERNAL_ERROR).advice)
+    if before is not None:
+        report.attempts, report.started_at, report.duration_s = before.attempts, before.started_at, before.duration_s
+    return report

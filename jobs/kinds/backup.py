@@ -2,38 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
-from django.core.exceptions import ValidationError
-
 from credentials import keyring
 from devices.configs import integrity
 from devices.configs.normalise import clean, normalise
 from devices.configs.redact import redact
-from devices.configs.store import prepare, save_version
+from devices.configs.store import prepare
 from devices.connector.core import CoreDeviceConnector
 from devices.connector.outcomes import ConnectorError, Outcome
 from devices.connector.platforms import Collect
-from jobs.kinds.base import KindContext, Store, Stored
+from jobs.kinds.base import KindContext, LoginKind, PartlyDone, Store
+from jobs.kinds.keeping import keep_aside, keep_config
 
 _REFUSED = {integrity.ReasonCode.ERROR_LINE}
 RUNNING = "running"
 
 
-class Backup:
+class Backup(LoginKind):
     """Keeps versions of the running configuration."""
 
     name = "backup"
     label = "Backup"
     description = "Fetch the running configuration of each device and keep it as a version when it changed."
-    is_test = False
-
-    def clean(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
-        """Takes no parameters."""
-        if parameters:
-            raise ValidationError(f"A backup takes no parameters, not {', '.join(sorted(parameters))}.")
-        return {}
 
     def work(self, connector: CoreDeviceConnector, context: KindContext) -> Store:
         """Fetch, judge, and prepare the text for the store."""
@@ -49,15 +38,15 @@ class Backup:
                 verdict = integrity.check(text, context.platform, RUNNING, prompt_seen=True)
         if not verdict.whole:
             outcome = Outcome.COMMAND_ERROR if verdict.reason_code in _REFUSED else Outcome.INCOMPLETE_OUTPUT
-            evidence = connector.mask(verdict.evidence)[:160]
-            raise ConnectorError(outcome, f"{verdict.reason[:1].upper()}{verdict.reason[1:]}: {evidence}")
-        prepared = prepare(connector.mask(text), context.platform)
-
-        def store() -> Stored:
-            saved = save_version(context.device, RUNNING, prepared)
-            return Stored(config_version=saved.version.pk, config_changed=saved.changed)
-
-        return store
+            # A line of a configuration may hold a secret of the device's own.
+            evidence = redact(connector.mask(verdict.evidence), context.platform)[:160]
+            detail = f"{verdict.reason[:1].upper()}{verdict.reason[1:]}: {evidence}"
+            if outcome is Outcome.COMMAND_ERROR or not text.strip():
+                raise ConnectorError(outcome, detail)
+            prepared = prepare(connector.mask(text), context.platform)
+            raise PartlyDone(outcome, detail, keep_aside(context, RUNNING, prepared, verdict, evidence))
+        prepared = prepare(connector.mask(text), context.platform, context.previous)
+        return keep_config(context, RUNNING, prepared)
 
     def _fetch(
         self, connector: CoreDeviceConnector, context: KindContext, collect: Collect
@@ -66,7 +55,7 @@ class Backup:
         unmarked = collect.end_marker is None
         previous = context.previous_text() if unmarked else None
         for command in (collect.command, *collect.fallback):
-            answer = connector.send(command, timeout_s=collect.read_timeout_s, confirm=unmarked)
+            answer = connector.send(command, timeout_s=collect.read_timeout_s, confirm=unmarked, end=collect.end_marker)
             text = clean(answer).strip("\n") + "\n"
             verdict = self._judge(text, context, previous)
             if verdict.reason_code not in _REFUSED:

@@ -27,8 +27,8 @@ from rich.progress import Progress as Bar
 from credentials.management.output import FAILED, INTERRUPTED, ReportingCommand
 from devices.connector.outcomes import Outcome, info
 from jobs.choices import RunStatus, ShardStatus
-from jobs.models import Attempt, Result, Run, Shard, WorkerBeat
-from jobs.services import Progress, progress
+from jobs.models import Result, Run, Shard, WorkerBeat
+from jobs.services import Progress, on_devices, progress
 
 _LOOK_EVERY_S = 0.2
 _PATIENCE_WITH_DATABASE_S = 60.0
@@ -119,61 +119,51 @@ def _bar(run: Run) -> Iterator[Any]:
 
 
 def as_json(run: Run, seen: Progress) -> dict[str, Any]:
-    """A run as one object; elapsed_s from the moment it was enqueued to its last result."""
-    return {
+    """A run as one object; elapsed_s from the moment it was enqueued to its last result, null until there is one.
+
+    `summary` is there for kinds that work on no device.
+    """
+    started = seen.is_finished or seen.done > 0
+    found = {
         "run": run.pk,
         "status": seen.status,
         "devices": seen.total,
         "by_outcome": seen.by_outcome,
-        "elapsed_s": round(seen.elapsed_s, 3),
+        "elapsed_s": round(seen.elapsed_s, 3) if started else None,
         "message": seen.message,
     }
+    return found if on_devices(run.kind) else {**found, "summary": seen.summary}
 
 
 def results_of(run: Run) -> list[dict[str, Any]]:
-    """What happened on each device, by name; `attempts` is how many logins were made."""
+    """What happened on each device, by name."""
     rows = Result.objects.filter(run=run).order_by("device_name", "pk")
-    return [
-        {
-            "device": row.device_name,
-            "outcome": row.outcome or None,
-            "credential": row.credential_name or None,
-            "attempts": row.login_count,
-            "duration_s": row.duration_s,
-            "detail": row.detail,
-            "advice": row.advice,
-        }
-        for row in rows.iterator()
-    ]
+    return [result_as_json(row) for row in rows.iterator()]
 
 
-def logins_of(run: Run) -> list[dict[str, Any]]:
-    """`results_of`, and whether login and privileged mode worked; null where that was not found out."""
-    accepted = set(Attempt.objects.filter(run=run, fate="accepted").values_list("device_name", flat=True).distinct())
-    data = dict(Result.objects.filter(run=run).values_list("device_name", "data"))
-    found = []
-    for row in results_of(run):
-        login: bool | None = None
-        enable: bool | None = None
-        if row["device"] in accepted:
-            login = True
-        elif row["outcome"] in {Outcome.REJECTED, Outcome.PASSWORD_EXPIRED}:
-            login = False
-        if row["outcome"] == Outcome.SUCCESS:
-            enable = bool(data[row["device"]].get("enable"))
-        elif row["outcome"] == Outcome.ENABLE_REJECTED:
-            enable = False
-        found.append({**row, "login": login, "enable": enable})
-    return found
+def result_as_json(row: Result) -> dict[str, Any]:
+    """What happened on one device; `attempts` is how many logins were made."""
+    return {
+        "device": row.device_name,
+        "outcome": row.outcome or None,
+        "credential": row.credential_name or None,
+        "attempts": row.login_count,
+        "duration_s": row.duration_s,
+        "detail": row.detail,
+        "advice": row.advice,
+    }
 
 
 def summarise(command: ReportingCommand, run: Run, seen: Progress) -> None:
     """Print how a run ended, in a line and its counts."""
     status = RunStatus(seen.status)
     style = command.style.SUCCESS if status == RunStatus.SUCCEEDED else command.style.ERROR
+    size = f"{devices(seen.total)} " if on_devices(run.kind) else ""
     command.stdout.write(
-        f"Run {run.pk}, {run.job_name}: {style(status.label.lower())}, {devices(seen.total)} in {seen.elapsed_s:.1f} s."
+        f"Run {run.pk}, {run.job_name}: {style(status.label.lower())}, {size}in {seen.elapsed_s:.1f} s."
     )
+    for name, value in seen.summary.items():
+        command.stdout.write(f"{name.replace('_', ' ')}: {value}")
     for outcome, count in sorted(seen.by_outcome.items(), key=lambda item: (-item[1], item[0])):
         command.stdout.write(f"{count:>7}  {info(outcome).label}")
     if seen.message:

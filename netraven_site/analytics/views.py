@@ -40,23 +40,8 @@ _TABS = (
     ("loginless", "No working login", "no_accounts", (_VIEW, _VIEW_DEVICES)),
 )
 TROUBLES = {
-    advice.Trouble.UNMATCHED: (
-        "Nothing to try",
-        Tone.FAILED,
-        "No enabled credential may be tried on it. Give it a tag of the credential that opens it; "
-        "over telnet, allow telnet on that credential.",
-    ),
-    advice.Trouble.REJECTED: (
-        "All rejected",
-        Tone.FAILED,
-        "Every credential that may be tried is proven wrong here. Correct one, or add the one that opens it.",
-    ),
-    advice.Trouble.HELD: (
-        "Not let in",
-        Tone.HELD,
-        f"The last {advice.LAST_RESULTS} results ended without a login, though not every credential is proven "
-        "wrong here. Look for held accounts, then run again.",
-    ),
+    trouble: (about.label, Tone.HELD if trouble == advice.Trouble.HELD else Tone.FAILED, f"{about.known} {about.mend}")
+    for trouble, about in advice.TROUBLES.items()
 }
 COVERS = {
     coverage.Cover.PROVEN: ("opens", Tone.GOOD),

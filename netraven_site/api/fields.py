@@ -9,9 +9,9 @@ from typing import Any, Final
 from django.db.models import Q
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
-from taggit.models import Tag
 
 from credentials.models import Credential
+from credentials.querysets import known_tags
 from devices.models import Device
 
 _MOST_TAGS: Final = 200
@@ -127,19 +127,6 @@ class DeviceRefs(serializers.Field[Any, Any, Any, Any]):
     def to_representation(self, value: Any) -> list[str]:
         """The names in alphabetical order."""
         return _names(value)
-
-
-def known_tags(names: list[str]) -> tuple[list[Tag], list[str]]:
-    """The tags of these names, whatever the case, and the names that no tag has."""
-    found: dict[int, Tag] = {}
-    missing: list[str] = []
-    for name in names:
-        tag = Tag.objects.filter(name__iexact=name.strip()).first()
-        if tag is None:
-            missing.append(name)
-        else:
-            found[tag.pk] = tag
-    return list(found.values()), missing
 
 
 def _names(related: Any) -> list[str]:

@@ -18,15 +18,19 @@ from taggit.models import Tag
 
 from credentials.choices import AccountScope
 from credentials.models import Credential
-from devices.choices import HostKeyState, Transport
+from credentials.querysets import known_tags
+from devices.asides import KeptAside
+from devices.choices import AsideState, HostKeyState, Transport
+from devices.configs.query import LONGEST_TERM, MOST_CONTEXT, Mode
 from devices.connector.outcomes import Fate
 from devices.connector.platforms import UnknownPlatformError, platform
 from devices.inventory.cells import parse_switch
 from devices.models import ConfigVersion, Device, HostKey
-from jobs.choices import OUTCOME_CHOICES, ResultStatus, RunStatus, Trigger
-from jobs.kinds import KINDS
+from jobs.choices import OUTCOME_CHOICES, LimitScope, Recurrence, ResultStatus, RunStatus, Trigger
+from jobs.kinds import kind_choices
+from jobs.limits import ConcurrencyLimit
 from jobs.models import Attempt, Job, Result, Run
-from netraven_site.api.fields import known_tags
+from jobs.windows import MaintenanceWindow
 
 NEVER_TRIED: Final = "never"
 
@@ -94,6 +98,10 @@ class IdFilter(django_filters.NumberFilter):  # type: ignore[misc]
         super().__init__(*args, **{"min_value": 1, "max_value": 2**63 - 1, **kwargs})
 
 
+class _Whole(django_filters.NumberFilter):  # type: ignore[misc]
+    field_class = forms.IntegerField
+
+
 class _TagField(forms.Field):
     widget = forms.SelectMultiple
 
@@ -146,6 +154,14 @@ class OutcomeFilter(django_filters.ChoiceFilter):  # type: ignore[misc]
         super().__init__(*args, **{"choices": OUTCOME_CHOICES, **kwargs})
 
 
+class Described(rest_filters.DjangoFilterBackend):  # type: ignore[misc]
+    """Describes the parameters of a view that reads them by itself."""
+
+    def filter_queryset(self, request: Request, queryset: Any, view: APIView) -> Any:
+        """As it is."""
+        return queryset
+
+
 def _since(field: str, words: str) -> django_filters.IsoDateTimeFilter:
     return django_filters.IsoDateTimeFilter(field, "gte", help_text=f"{words} at this time or later (ISO 8601).")
 
@@ -168,6 +184,15 @@ class FilterSet(rest_filters.FilterSet):  # type: ignore[misc]
     def repeatable(cls) -> set[str]:
         """Parameters that may be given several times."""
         return {name for name, each in cls.base_filters.items() if getattr(each, "repeatable", False)}
+
+
+def checked(filterset: type[FilterSet], values: Any) -> dict[str, Any]:
+    """The values of the parameters; ValidationError names the wrong ones."""
+    form = filterset(values, queryset=filterset.Meta.model._default_manager.none()).form
+    if not form.is_valid():
+        raise serializers.ValidationError({name: list(errors) for name, errors in form.errors.items()})
+    found: dict[str, Any] = form.cleaned_data
+    return found
 
 
 class DeviceFilter(FilterSet):
@@ -230,6 +255,45 @@ class VersionFilter(FilterSet):
         fields: Sequence[str] = ()
 
 
+class AsideFilter(FilterSet):
+    """Filters of incomplete outputs."""
+
+    device = IdFilter(help_text="The id of the device.")
+    device_name = _device_name("device__name")
+    kind = django_filters.CharFilter(help_text="Such as running.")
+    state = django_filters.ChoiceFilter(choices=AsideState.choices)
+
+    class Meta:
+        model = KeptAside
+        fields: Sequence[str] = ()
+
+
+class SearchFilter(FilterSet):
+    """What a search of configurations is asked for; each is a parameter of the search, none a filter of rows."""
+
+    term = django_filters.CharFilter(required=True, max_length=LONGEST_TERM, strip=False, help_text="What to look for.")
+    mode = django_filters.ChoiceFilter(
+        choices=[(mode.value, mode.value) for mode in Mode],
+        help_text="`text`: as it stands there (default). `words`: each as a whole word. "
+        "`regex`: `^` and `$` are ends of lines.",
+    )
+    case = YesNoFilter(help_text="Upper and lower case differ.")
+    absent = YesNoFilter(help_text="Configurations that lack it.")
+    tag = TagFilter()
+    platform = PlatformFilter(help_text="Devices of this platform.")
+    site = django_filters.CharFilter(help_text="Devices at this site.")
+    kind = django_filters.CharFilter(help_text="Texts of this kind, such as running.")
+    every_version = YesNoFilter(help_text="All versions, not the latest ones alone.")
+    context = _Whole(min_value=0, max_value=MOST_CONTEXT, help_text="Lines around each that was found. Default 2.")
+    lines = _Whole(min_value=1, max_value=200, help_text="Lines that are shown of a configuration. Default 5.")
+    limit = _Whole(min_value=1, max_value=200, help_text="Configurations a page. Default 25.")
+    after = IdFilter(help_text="Where the page begins, from `next`.")
+
+    class Meta:
+        model = ConfigVersion
+        fields: Sequence[str] = ()
+
+
 class CredentialFilter(FilterSet):
     """Filters of credentials."""
 
@@ -250,12 +314,39 @@ class JobFilter(FilterSet):
     """Filters of jobs."""
 
     name = django_filters.CharFilter(help_text="The exact name.")
-    kind = django_filters.ChoiceFilter(choices=[(name, each.label) for name, each in KINDS.items()])
+    kind = django_filters.ChoiceFilter(choices=kind_choices, help_text="The name of a kind; see `kinds/`.")
+    tag = TagFilter()
+    enabled = YesNoFilter()
+    recurrence = django_filters.ChoiceFilter(choices=Recurrence.choices, help_text="What makes it start.")
+    next_run_since = _since("next_run_at", "Next start")
+    next_run_until = _until("next_run_at", "Next start")
+
+    class Meta:
+        model = Job
+        fields: Sequence[str] = ()
+
+
+class WindowFilter(FilterSet):
+    """Filters of maintenance windows."""
+
+    name = django_filters.CharFilter(help_text="The exact name.")
     tag = TagFilter()
     enabled = YesNoFilter()
 
     class Meta:
-        model = Job
+        model = MaintenanceWindow
+        fields: Sequence[str] = ()
+
+
+class LimitFilter(FilterSet):
+    """Filters of concurrency limits."""
+
+    scope = django_filters.ChoiceFilter(choices=LimitScope.choices)
+    site = django_filters.CharFilter(help_text="The exact site.")
+    domain = django_filters.CharFilter(help_text="The exact AAA domain.")
+
+    class Meta:
+        model = ConcurrencyLimit
         fields: Sequence[str] = ()
 
 
@@ -267,6 +358,9 @@ class RunFilter(FilterSet):
     status = django_filters.ChoiceFilter(choices=RunStatus.choices)
     trigger = django_filters.ChoiceFilter(choices=Trigger.choices)
     requested_by = django_filters.CharFilter("requested_by_name", help_text="The user's name.")
+    retry_of = IdFilter(help_text="The id of the run that it retries.")
+    scheduled_since = _since("scheduled_for", "Scheduled")
+    scheduled_until = _until("scheduled_for", "Scheduled")
     created_since = _since("created_at", "Created")
     created_until = _until("created_at", "Created")
 

@@ -10,6 +10,7 @@ from rest_framework.routers import DefaultRouter
 
 from netraven_site.api import schema  # noqa: F401 - registers how a token is sent
 from netraven_site.api.views.access import Docs, Me, NothingHere
+from netraven_site.api.views.asides import AsideViewSet
 from netraven_site.api.views.configs import VersionViewSet
 from netraven_site.api.views.credentials import CredentialDevices, CredentialViewSet, HeldAccountViewSet
 from netraven_site.api.views.devices import (
@@ -20,7 +21,9 @@ from netraven_site.api.views.devices import (
     DeviceViewSet,
     HostKeyViewSet,
 )
-from netraven_site.api.views.jobs import AttemptViewSet, JobViewSet, RunResults, RunViewSet
+from netraven_site.api.views.jobs import AttemptViewSet, JobViewSet, KindViewSet, ResultOutputs, RunResults, RunViewSet
+from netraven_site.api.views.limits import LimitViewSet, WindowViewSet
+from netraven_site.api.views.searches import ConfigSearch, SavedSearchViewSet
 
 app_name = "api"
 
@@ -31,8 +34,13 @@ router.register("credentials", CredentialViewSet, basename="credential")
 router.register("host-keys", HostKeyViewSet, basename="host-key")
 router.register("held-accounts", HeldAccountViewSet, basename="held-account")
 router.register("jobs", JobViewSet, basename="job")
+router.register("kinds", KindViewSet, basename="kind")
 router.register("runs", RunViewSet, basename="run")
+router.register("maintenance-windows", WindowViewSet, basename="maintenance-window")
+router.register("concurrency-limits", LimitViewSet, basename="concurrency-limit")
 router.register("versions", VersionViewSet, basename="version")
+router.register("incomplete-outputs", AsideViewSet, basename="incomplete-output")
+router.register("saved-searches", SavedSearchViewSet, basename="saved-search")
 router.register("attempts", AttemptViewSet, basename="attempt")
 
 _LIST: dict[str, Any] = {"get": "list"}
@@ -44,6 +52,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("devices/<int:device_id>/host-keys/", DeviceHostKeys.as_view(_LIST), name="device-host-keys"),
     path("credentials/<int:credential_id>/devices/", CredentialDevices.as_view(_LIST), name="credential-devices"),
     path("runs/<int:run_id>/results/", RunResults.as_view(_LIST), name="run-results"),
+    path("runs/<int:run_id>/results/<int:result_id>/outputs/", ResultOutputs.as_view(_LIST), name="result-outputs"),
+    path("versions/search/", ConfigSearch.as_view(_LIST), name="version-search"),
     path("me/", Me.as_view(), name="me"),
     path("schema/", SpectacularAPIView.as_view(), name="schema"),
     path("docs/", Docs.as_view(), name="docs"),

@@ -25,6 +25,8 @@ RUN_TONES: dict[str, Tone] = {
     RunStatus.PARTIAL: Tone.PASSING,
     RunStatus.FAILED: Tone.FAILED,
     RunStatus.CANCELLED: Tone.UNKNOWN,
+    RunStatus.PAUSED: Tone.HELD,
+    RunStatus.SKIPPED: Tone.UNKNOWN,
 }
 KEY_TONES: dict[str, Tone] = {
     HostKeyState.PINNED: Tone.GOOD,
@@ -38,6 +40,11 @@ TONE_LABELS: dict[Tone, str] = {
     Tone.HELD: "Held",
     Tone.UNKNOWN: "Not tried",
 }
+
+
+def none(word: str) -> SafeString:
+    """What stands in a cell that has nothing to show."""
+    return format_html('<span class="nr-none">{}</span>', word)
 
 
 def toned(label: object, tone: str, title: str = "") -> SafeString:
@@ -94,10 +101,22 @@ def since(when: datetime, now: datetime | None = None) -> str:
 def ago(when: datetime | None, empty: str = "never") -> SafeString:
     """A time relative to now, with the absolute one in its title."""
     if when is None:
-        return format_html('<span class="nr-none">{}</span>', empty)
+        return none(empty)
     return format_html(
         '<time class="nr-ago" datetime="{}" title="{}">{}</time>', when.isoformat(), absolute(when), since(when)
     )
+
+
+def moment(when: datetime) -> SafeString:
+    """A time as such, with how far away it is."""
+    return format_html('<time datetime="{}">{}</time>, {}', when.isoformat(), absolute(when), since(when))
+
+
+def window_state(until: datetime | None) -> SafeString:
+    """Whether a maintenance window is open, and until when on the clock of its zone."""
+    if until is None:
+        return toned("closed", Tone.UNKNOWN)
+    return toned(f"open until {until:%H:%M %Z}", Tone.HELD, absolute(until))
 
 
 def span(seconds: float | None) -> str:

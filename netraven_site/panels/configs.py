@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import re
+from functools import partial
 from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.utils.cache import add_never_cache_headers
 from django.utils.safestring import SafeString
 
-from devices.configs.diff import LineKind, unified
+from devices.configs.lines import lines_of
+from devices.configs.revealing import RESTORE, REVEAL, restore_file, reveal
 from devices.configs.store import version_text
 from devices.models import ConfigVersion
-from netraven_site.panels import cells, filters
-from netraven_site.panels.base import ReadOnlyPanel
-
-_MOST_LINES = 20_000
-_MOST_VERSIONS = 200
-_FILE_NAME = re.compile(r"[^A-Za-z0-9._-]+")
-SIGNS = {LineKind.ADDED: "+", LineKind.REMOVED: "-", LineKind.SAME: " "}
+from netraven_site.panels import cells, diffs, filters, searching
+from netraven_site.panels.base import ReadOnlyPanel, Tool
+from netraven_site.panels.texts import MOST_LINES, attachment, user_of, window
 
 
 @admin.register(ConfigVersion)
@@ -35,6 +33,10 @@ class ConfigPanel(ReadOnlyPanel):
     search_help_text = "Device, what changed"
     ordering = ("-first_seen_at", "-id")
     list_select_related = ("device", "text")
+    tools = (
+        Tool("Incomplete outputs", "admin:devices_keptaside_changelist", "rule", "devices.view_keptaside"),
+        Tool("Search texts", "admin:devices_configversion_search", "search", "devices.view_configversion"),
+    )
     empty_title = "No configurations yet"
     empty_text = "Run a backup: each distinct configuration of a device becomes a version here."
     empty_links: ClassVar[tuple[tuple[str, str], ...]] = (
@@ -87,83 +89,77 @@ class ConfigPanel(ReadOnlyPanel):
         return cells.ago(row.last_seen_at)
 
     def extra_urls(self) -> list[Any]:
-        """The diff, and the text as a file."""
-        return [("diff/", self.diff_view, "diff"), ("<int:object_id>/download/", self.download_view, "download")]
+        """The diff, the search, and the text as a file."""
+        return [
+            ("diff/", partial(diffs.diff_view, self), "diff"),
+            ("diff/patch/", partial(diffs.patch_view, self), "patch"),
+            ("diff/lines/", partial(diffs.unfold_view, self), "unfold"),
+            ("diff/devices/", partial(diffs.suggest_view, self), "suggest"),
+            ("search/", partial(searching.search_view, self), "search"),
+            ("search/save/", partial(searching.save_view, self), "search_save"),
+            ("search/<int:object_id>/delete/", partial(searching.forget_view, self), "search_delete"),
+            ("<int:object_id>/download/", self.download_view, "download"),
+            ("<int:object_id>/reveal/", self.reveal_view, "reveal"),
+            ("<int:object_id>/restore/", self.restore_view, "restore"),
+        ]
 
-    def page_context(self, request: HttpRequest, obj: ConfigVersion) -> dict[str, Any]:
-        """The text with its line numbers."""
-        text = version_text(ConfigVersion.objects.select_related("text").get(pk=obj.pk))
-        lines = text.splitlines()
-        others = versions_of(obj)
+    def page_context(self, request: HttpRequest, obj: ConfigVersion, text: str | None = None) -> dict[str, Any]:
+        """The text with its line numbers: with placeholders, unless another one is given."""
+        is_revealed = text is not None
+        if text is None:
+            text = version_text(ConfigVersion.objects.select_related("text").get(pk=obj.pk))
+        lines = lines_of(text)
+        first = window(request.GET.get("line", ""), len(lines))
+        others = diffs.versions_of(obj)
         at = next((i for i, each in enumerate(others) if each.pk == obj.pk), None)
         return {
             "version": obj,
             "device": obj.device,
-            "lines": lines[:_MOST_LINES],
-            "hidden": max(0, len(lines) - _MOST_LINES),
+            "lines": list(enumerate(lines[first : first + MOST_LINES], start=first + 1)),
+            "hidden": max(0, len(lines) - MOST_LINES),
             "versions": others,
             "newer": others[at - 1] if at else None,
             "older": others[at + 1] if at is not None and at + 1 < len(others) else None,
             "said": said(obj),
+            "is_revealed": is_revealed,
+            "may_reveal": request.user.has_perm(REVEAL),
+            "may_restore": request.user.has_perm(RESTORE),
         }
+
+    def reveal_view(self, request: HttpRequest, object_id: int) -> HttpResponse:
+        """The complete text on a page that no browser keeps."""
+        version = self._with_secrets(request, object_id, REVEAL)
+        if version is None:
+            return HttpResponseRedirect(self.page_url(object_id))
+        context = self.page_context(request, version, reveal(version, user=user_of(request)))
+        answer = self.render(request, self.page_template, str(version), context, version)
+        add_never_cache_headers(answer)
+        return answer
+
+    def restore_view(self, request: HttpRequest, object_id: int) -> HttpResponse:
+        """The complete text as a file that can be loaded into the device."""
+        version = self._with_secrets(request, object_id, RESTORE)
+        if version is None:
+            return HttpResponseRedirect(self.page_url(object_id))
+        text = restore_file(version, user=user_of(request))
+        answer = attachment(text, f"{version.device.name}-v{version.number}-restore.txt")
+        add_never_cache_headers(answer)
+        return answer
+
+    def _with_secrets(self, request: HttpRequest, object_id: int, permission: str) -> ConfigVersion | None:
+        """The version for somebody who may have its secrets; None for a request that only looks."""
+        version = self.found(request, object_id)
+        if not request.user.has_perm(permission):
+            raise PermissionDenied(f"This needs the permission {permission}.")
+        if request.method != "POST":
+            return None
+        return ConfigVersion.objects.select_related("device", "text").get(pk=version.pk)
 
     def download_view(self, request: HttpRequest, object_id: int) -> HttpResponse:
         """The text with placeholders, as a file."""
         version = self.found(request, object_id)
-        name = _FILE_NAME.sub("_", f"{version.device.name}-v{version.number}.txt")
         text = version_text(ConfigVersion.objects.select_related("text").get(pk=version.pk))
-        return HttpResponse(
-            text,
-            content_type="text/plain; charset=utf-8",
-            headers={"Content-Disposition": f'attachment; filename="{name}"', "X-Content-Type-Options": "nosniff"},
-        )
-
-    def diff_view(self, request: HttpRequest) -> HttpResponse:
-        """Two versions of one device; `whole=1` folds nothing."""
-        if not self.has_view_permission(request):
-            raise PermissionDenied
-        before, after = self._chosen(request, "before"), self._chosen(request, "after")
-        if before.device_id != after.device_id:
-            raise Http404("These are versions of two devices.")
-        if before.number > after.number:
-            query = request.GET.copy()
-            query["before"], query["after"] = str(after.pk), str(before.pk)
-            return HttpResponseRedirect(f"?{query.urlencode()}")
-        whole = request.GET.get("whole") == "1"
-        lines = unified(version_text(before), version_text(after), None if whole else 3)
-        return self.render(
-            request,
-            "netraven/diff.html",
-            f"{after.device} v{before.number} to v{after.number}",
-            {
-                "before": before,
-                "after": after,
-                "device": after.device,
-                "rows": [(line, SIGNS.get(line.kind, "")) for line in lines[:_MOST_LINES]],
-                "hidden": max(0, len(lines) - _MOST_LINES),
-                "added": sum(line.kind == LineKind.ADDED for line in lines),
-                "removed": sum(line.kind == LineKind.REMOVED for line in lines),
-                "whole": whole,
-                "versions": versions_of(after),
-            },
-        )
-
-    def _chosen(self, request: HttpRequest, name: str) -> ConfigVersion:
-        value = request.GET.get(name, "")
-        found = (
-            ConfigVersion.objects.select_related("text", "device").filter(pk=int(value)).first()
-            if value.isdecimal() and len(value) < 19
-            else None
-        )
-        if found is None:
-            raise Http404("There is no such version.")
-        return found
-
-
-def versions_of(version: ConfigVersion) -> list[ConfigVersion]:
-    """The versions of the same device and kind, newest first."""
-    same = ConfigVersion.objects.filter(device=version.device_id, kind=version.kind)
-    return list(same.order_by("-number")[:_MOST_VERSIONS])
+        return attachment(text, f"{version.device.name}-v{version.number}.txt")
 
 
 def said(version: ConfigVersion) -> str:

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied, ValidationError
-from django.db.models import Q, QuerySet
+from django.db.models import Count, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.utils.decorators import method_decorator
 from django.utils.html import format_html
@@ -16,12 +16,14 @@ from django.views.decorators.debug import sensitive_post_parameters
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminTextInputWidget
 
 from credentials.choices import SCOPE_MEANING, AccountScope
-from credentials.guard import release_credential
-from credentials.models import SECRET_FIELDS, Credential
-from credentials.services import SecretsInput, create_credential, update_credential
+from credentials.guard import HeldAccount, get_guard, release_credential
+from credentials.models import SECRET_FIELDS, Credential, GuardLogin
+from credentials.services import SecretsInput, create_credential, notes_on, update_credential
 from devices.models import Device
+from jobs.engine.plan import candidates_of
 from jobs.models import Attempt
-from netraven_site.panels import cells, filters
+from jobs.testing import matching_devices
+from netraven_site.panels import cells, filters, testing
 from netraven_site.panels.base import HistoryPanel, ServiceForm, ServicePanel, say
 from netraven_site.panels.widgets import SecretInput, SecretText, TagsField
 
@@ -33,6 +35,18 @@ _LABELS = {
     "private_key": "Private key",
     "passphrase": "Passphrase of the private key",
 }
+
+
+def _placed(credential: Credential, devices: list[Device]) -> list[dict[str, Any]]:
+    """Devices with the credential as a candidate: its priority there, where that comes from, and its place."""
+    candidates = candidates_of(devices)
+    found = []
+    for device in devices:
+        mine = next((each for each in candidates[device.pk] if each.credential == credential.pk), None)
+        usable = [each.credential for each in candidates[device.pk] if not each.skipped]
+        place = usable.index(credential.pk) + 1 if credential.pk in usable else None
+        found.append({"device": device, "candidate": mine, "place": place, "of": len(usable)})
+    return found
 
 
 def _typed(value: str | None) -> str | None:
@@ -173,8 +187,11 @@ class CredentialPanel(HistoryPanel, ServicePanel):
 
     @admin.display(description="Tags")
     def tag_list(self, row: Credential) -> SafeString:
-        """All of them in the title; a fallback needs none."""
-        names = sorted(link.tag.name for link in row.tag_links.all())
+        """Each with its own priority, where it has one; all of them in the title. A fallback needs none."""
+        names = sorted(
+            link.tag.name if link.priority is None else f"{link.tag.name} = {link.priority}"
+            for link in row.tag_links.all()
+        )
         if row.is_fallback:
             return format_html(
                 '<span class="nr-off" title="Matches every device, tried last">fallback</span> {}',
@@ -232,26 +249,60 @@ class CredentialPanel(HistoryPanel, ServicePanel):
         """Which devices it matches and opens, and how its logins went."""
         may = request.user.has_perm
         links = sorted(obj.tag_links.all(), key=lambda link: link.tag.name)
-        devices = Device.objects.filter(enabled=True)
-        if not obj.is_fallback:
-            devices = devices.filter(Q(tag_links__tag__in=[link.tag_id for link in links])).distinct()
+        sees_devices = may("devices.view_device")
+        devices = matching_devices(obj) if obj.enabled else Device.objects.none()
+        shown = list(devices.order_by("name")[:_SHOWN]) if sees_devices else []
         attempts = Attempt.objects.filter(credential=obj).select_related("run").order_by("-id")
         return {
             "credential": obj,
+            "priorities": self._priorities(links) if sees_devices else None,
             "links": links,
             "secrets": [(_LABELS[field], bool(getattr(obj, field))) for field in SECRET_FIELDS],
-            "device_count": devices.count() if may("devices.view_device") else None,
-            "opened_count": devices.filter(last_good_credential=obj).count() if may("devices.view_device") else None,
-            "devices": list(devices.order_by("name")[:_SHOWN]) if may("devices.view_device") else None,
+            "device_count": devices.count() if sees_devices else None,
+            "opened_count": devices.filter(last_good_credential=obj).count() if sees_devices else None,
+            "devices": _placed(obj, shown) if sees_devices else None,
             "attempts": list(attempts[:_SHOWN]) if may("jobs.view_attempt") else None,
             "may_release": may("credentials.release_guardaccount"),
             "remembered": list(obj.remembered_rejections.order_by("-at")[:_SHOWN]),
+            "held": self._held(obj) if may("credentials.view_guardaccount") else [],
+            "notes": notes_on(obj) if obj.enabled else [],
             "shown": _SHOWN,
         }
 
+    @staticmethod
+    def _priorities(links: list[Any]) -> list[dict[str, Any]]:
+        """Each tag with the priority that it gives, where that comes from, and how many devices have it."""
+        tags = [link.tag_id for link in links]
+        counts = dict(
+            Device.objects.filter(enabled=True, tag_links__tag__in=tags)
+            .order_by()
+            .values_list("tag_links__tag")
+            .annotate(n=Count("pk"))
+        )
+        return [{"link": link, "devices": counts.get(link.tag_id, 0)} for link in links]
+
+    @staticmethod
+    def _held(credential: Credential) -> list[HeldAccount]:
+        """The held accounts in which it was refused within the window."""
+        accounts = GuardLogin.objects.filter(credential=credential.pk).values("account__key")
+        return get_guard().held_accounts(keys=[row["account__key"] for row in accounts.distinct()])
+
     def extra_urls(self) -> list[Any]:
-        """The button that releases its accounts."""
-        return [("<int:object_id>/release/", self.release_view, "release")]
+        """The page that tests it, and the button that releases its accounts."""
+        return [
+            ("<int:object_id>/test/", self.test_view, "test"),
+            ("<int:object_id>/release/", self.release_view, "release"),
+        ]
+
+    def test_view(self, request: HttpRequest, object_id: int) -> HttpResponse:
+        """On chosen devices, or on a sample of those that it matches."""
+        return testing.test_view(self, request, object_id)
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        """The service has written; what may not be meant is said."""
+        if not change or form.changed_data:
+            for note in notes_on(obj):
+                messages.warning(request, note)
 
     def release_view(self, request: HttpRequest, object_id: int) -> HttpResponse:
         """Give its accounts their budget back, and let it be tried again where it was rejected."""
@@ -260,8 +311,9 @@ class CredentialPanel(HistoryPanel, ServicePanel):
             return HttpResponseNotAllowed(["POST"])
         if not request.user.has_perm("credentials.release_guardaccount"):
             raise PermissionDenied
-        released = release_credential(credential, request.user.get_username())
-        self.log_change(request, credential, "Released")
+        reason = request.POST.get("reason", "")
+        released = release_credential(credential, request.user.get_username(), reason=reason)
+        self.log_change(request, credential, f"Released. {reason}".strip())
         accounts = cells.counted(len(released.accounts), "account")
         places = cells.counted(len(released.forgotten), "remembered rejection")
         messages.success(request, f"Released: {accounts} and {places}. It is tried again in the next run.")

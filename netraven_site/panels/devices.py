@@ -8,13 +8,13 @@ from typing import Any, ClassVar
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied, ValidationError
-from django.db import transaction
 from django.db.models import Field, QuerySet
 from django.http import (
     HttpRequest,
     HttpResponse,
     HttpResponseNotAllowed,
     HttpResponseRedirect,
+    JsonResponse,
     StreamingHttpResponse,
 )
 from django.utils import timezone
@@ -22,31 +22,22 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.widgets import UnfoldAdminTextInputWidget
 
-from credentials.store import Candidate
 from devices.connector.outcomes import info
 from devices.connector.platforms import platforms
 from devices.inventory.exporter import export_lines
 from devices.models import Device
-from devices.services import save_device
+from devices.services import PLAIN_FIELDS, add_tags, delete_devices, save_device, set_enabled
 from jobs.choices import ResultStatus, Trigger
+from jobs.explaining import explain
+from jobs.maintenance import windows_of
 from jobs.models import Attempt, Result
-from jobs.services import candidates_for_device, start_adhoc
+from jobs.services import start_adhoc
+from jobs.testing import KIND
 from netraven_site.panels import cells, filters, importing, starting
 from netraven_site.panels.base import CONFIRMED, HistoryPanel, ServiceForm, ServicePanel, Tool, say
+from netraven_site.panels.facts import facts_of
 from netraven_site.panels.widgets import SuggestInput, TagsField, TagsInput
 
-_FIELDS = (
-    "name",
-    "host",
-    "port",
-    "platform",
-    "transport",
-    "site",
-    "aaa_domain",
-    "legacy_ssh",
-    "description",
-    "enabled",
-)
 _SHOWN = 10
 
 
@@ -59,7 +50,7 @@ class DeviceForm(ServiceForm):
 
     class Meta:
         model = Device
-        fields = _FIELDS
+        fields = PLAIN_FIELDS
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -68,7 +59,7 @@ class DeviceForm(ServiceForm):
 
     def write(self, instance: Any, data: dict[str, Any]) -> Device:
         """Make or change the device."""
-        return save_device(instance, tags=data["tags"], **{name: data[name] for name in _FIELDS})
+        return save_device(instance, tags=data["tags"], **{name: data[name] for name in PLAIN_FIELDS})
 
 
 class AddTags(forms.Form):
@@ -183,6 +174,9 @@ class DevicePanel(HistoryPanel, ServicePanel):
         """What happened last and why, what would be tried next, and what is known of the device."""
         done = Result.objects.filter(device=obj, status=ResultStatus.DONE).select_related("run", "config_version")
         results = list(done.order_by("-id")[:_SHOWN])
+        # A test of one named credential says nothing about how the device is.
+        own = done.exclude(run__kind=KIND, run__parameters__has_key="credential")
+        last = own.order_by("-id").first()
         may = request.user.has_perm
         attempts = Attempt.objects.filter(device=obj).select_related("run").order_by("-id")
         keys = obj.host_keys.select_related("decided_by").order_by("state", "-last_seen_at")
@@ -191,13 +185,16 @@ class DevicePanel(HistoryPanel, ServicePanel):
         return {
             "device": obj,
             "tags": sorted(link.tag.name for link in obj.tag_links.all()),
-            "last": results[0] if results else None,
-            "last_info": info(results[0].outcome) if results else None,
+            "last": last,
+            "last_info": info(last.outcome) if last else None,
             "results": results,
-            "candidates": ranked(candidates_for_device(obj)) if may("credentials.view_credential") else None,
+            "explanation": explain(obj) if may("credentials.view_credential") else None,
+            "may_release": may("credentials.release_guardaccount"),
             "versions": with_older(list(versions[: _SHOWN + 1])) if may("devices.view_configversion") else None,
             "attempts": list(attempts[:_SHOWN]) if may("jobs.view_attempt") else None,
             "host_keys": list(keys) if may("devices.view_hostkey") else None,
+            "windows": windows_of(obj),
+            "facts": facts_of(obj),
             "may_approve": may("devices.approve_hostkey"),
             "shown": _SHOWN,
         }
@@ -207,8 +204,16 @@ class DevicePanel(HistoryPanel, ServicePanel):
         return [
             ("import/", self.import_view, "import"),
             ("export/", self.export_view, "export"),
+            ("suggest/", self.suggest_view, "suggest"),
             ("<int:object_id>/run/", self.run_view, "run"),
         ]
+
+    def suggest_view(self, request: HttpRequest) -> JsonResponse:
+        """Enabled devices whose name contains what was typed, as the input for names wants them."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        names = Device.objects.filter(enabled=True, name__icontains=request.GET.get("q", "").strip()[:100])
+        return JsonResponse({"tags": list(names.order_by("name").values_list("name", flat=True)[:_SHOWN])})
 
     def import_view(self, request: HttpRequest) -> HttpResponse:
         """From a CSV file, with a preview."""
@@ -290,52 +295,50 @@ class DevicePanel(HistoryPanel, ServicePanel):
         form = AddTags(request.POST if CONFIRMED in request.POST else None)
         if asked := self.ask(request, chosen, title="Add tags", button="Add tags to {}", form=form):
             return asked
-        new = form.cleaned_data["tags"]
-        return self._each(
-            request,
-            chosen,
-            lambda device: save_device(device, tags=[*(link.tag.name for link in device.tag_links.all()), *new]),
-            f"got the tags {cells.words(new)}",
-        )
+        total = chosen.count()
+        try:
+            changed = add_tags(chosen, form.cleaned_data["tags"], self._person(request))
+        except ValidationError as error:
+            say(request, error)
+        else:
+            self._tell(request, total, changed, f"got the tags {cells.words(form.cleaned_data['tags'])}", "had them")
+        return self.back(request)
 
     @admin.action(description="Enable", permissions=["change"])
     def enable(self, request: HttpRequest, chosen: QuerySet[Device]) -> HttpResponse:
         """Jobs take them again."""
         asked = self.ask(request, chosen, title="Enable", button="Enable {}", text="Jobs take them again.")
-        return asked or self._each(request, chosen, lambda each: save_device(each, enabled=True), "are enabled")
+        return asked or self._set_enabled(request, chosen, True)
 
     @admin.action(description="Disable", permissions=["change"])
     def disable(self, request: HttpRequest, chosen: QuerySet[Device]) -> HttpResponse:
         """Every job leaves them alone."""
         asked = self.ask(request, chosen, title="Disable", button="Disable {}", text="Every job leaves them alone.")
-        return asked or self._each(request, chosen, lambda each: save_device(each, enabled=False), "are disabled")
+        return asked or self._set_enabled(request, chosen, False)
 
-    def _each(self, request: HttpRequest, chosen: QuerySet[Device], change: Any, done: str) -> HttpResponse:
-        """Change each device by the service, all or none."""
-        devices = list(chosen)
-        try:
-            with transaction.atomic():
-                for device in devices:
-                    change(device)
-        except ValidationError as error:
-            say(request, error)
-        else:
-            messages.success(request, f"{cells.counted(len(devices), 'device')} {done}.")
+    def _set_enabled(self, request: HttpRequest, chosen: QuerySet[Device], enabled: bool) -> HttpResponse:
+        # The filters of the list may be about this very field.
+        total = chosen.count()
+        changed = set_enabled(chosen, enabled, self._person(request))
+        self._tell(request, total, changed, f"are {'enabled' if enabled else 'disabled'} now", "were so")
         return self.back(request)
+
+    @staticmethod
+    def _tell(request: HttpRequest, total: int, changed: int, done: str, already: str) -> None:
+        more = f" {cells.counted(total - changed, 'other')} {already} already." if total > changed else ""
+        messages.success(request, f"{cells.counted(changed, 'device')} {done}.{more}")
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Device]) -> None:
+        """With all that is theirs."""
+        delete_devices(queryset, self._person(request))
+
+    @staticmethod
+    def _person(request: HttpRequest) -> Any:
+        return request.user
 
     def back(self, request: HttpRequest) -> HttpResponse:
         """The list as it was filtered."""
         return HttpResponseRedirect(request.get_full_path())
-
-
-def ranked(candidates: list[Candidate]) -> list[dict[str, Any]]:
-    """The candidates with the place of each in the order; what is skipped has none."""
-    place = 0
-    found = []
-    for candidate in candidates:
-        place += not candidate.skipped
-        found.append({"candidate": candidate, "skipped": candidate.skipped, "place": place})
-    return found
 
 
 def with_older(versions: list[Any]) -> list[Any]:

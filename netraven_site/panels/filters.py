@@ -13,7 +13,7 @@ from credentials.models import Credential
 from devices.choices import HostKeyState
 from devices.connector.outcomes import INFO, Tone
 from devices.models import ConfigVersion, Device
-from jobs.choices import OUTCOME_CHOICES, RunStatus, Trigger
+from jobs.choices import OUTCOME_CHOICES, Recurrence, RunStatus, Trigger
 from jobs.kinds import kind_choices
 from netraven_site.panels.cells import TONE_LABELS, outcomes_of
 
@@ -72,6 +72,17 @@ class _Exact(BarFilter):
         return queryset.filter(**{str(self.parameter_name): self.value()}) if self.value() else queryset
 
 
+class Scheduled(_Exact):
+    """What makes a job start."""
+
+    title = "schedule"
+    parameter_name = "recurrence"
+
+    def options(self) -> list[tuple[str, str]]:
+        """Every way."""
+        return [(value, str(label)) for value, label in Recurrence.choices]
+
+
 class Platform(_Exact):
     """The platforms that devices have."""
 
@@ -80,7 +91,7 @@ class Platform(_Exact):
 
     def options(self) -> list[tuple[str, str]]:
         """Each platform in use."""
-        return _distinct(Device.objects.all(), "platform")
+        return distinct(Device.objects.all(), "platform")
 
 
 class Site(_Exact):
@@ -91,7 +102,7 @@ class Site(_Exact):
 
     def options(self) -> list[tuple[str, str]]:
         """Each site in use."""
-        return _distinct(Device.objects.exclude(site=""), "site")
+        return distinct(Device.objects.exclude(site=""), "site")
 
 
 class DevicesTag(BarFilter):
@@ -102,7 +113,7 @@ class DevicesTag(BarFilter):
 
     def options(self) -> list[tuple[str, str]]:
         """Each tag that a device has."""
-        return _distinct(Tag.objects.filter(device_tags__isnull=False), "name")
+        return distinct(Tag.objects.filter(device_tags__isnull=False), "name")
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         """A tag is on a device at most once, so nothing doubles."""
@@ -114,7 +125,7 @@ class CredentialsTag(DevicesTag):
 
     def options(self) -> list[tuple[str, str]]:
         """Each tag that a credential has."""
-        return _distinct(Tag.objects.filter(credential_tags__isnull=False), "name")
+        return distinct(Tag.objects.filter(credential_tags__isnull=False), "name")
 
 
 class LastOutcome(BarFilter):
@@ -254,6 +265,7 @@ def _of_name(queryset: QuerySet[Any], model: Any, field: str, name: str | None) 
     return queryset.none()
 
 
-def _distinct(rows: QuerySet[Any], field: str) -> list[tuple[str, str]]:
+def distinct(rows: QuerySet[Any], field: str) -> list[tuple[str, str]]:
+    """The values of a field as options, in order; the first few hundred."""
     values = rows.order_by(field).values_list(field, flat=True).distinct()[:_MOST_OPTIONS]
     return [(value, value) for value in values]

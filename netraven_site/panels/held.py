@@ -9,16 +9,18 @@ from django.conf import settings
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.safestring import SafeString
 
 from credentials.choices import AccountScope, GuardState
-from credentials.guard import get_guard
-from credentials.models import GuardAccount, GuardLogin, RememberedRejection
+from credentials.guard import HeldAccount, get_guard
+from credentials.models import Credential, GuardAccount, GuardLogin, GuardRelease, RememberedRejection
 from netraven_site.panels import cells, filters
 from netraven_site.panels.base import ReadOnlyPanel
 
 _MOST = 200
+_SHOWN = 10
 
 
 @admin.register(GuardAccount)
@@ -35,29 +37,32 @@ class HeldPanel(ReadOnlyPanel):
             raise PermissionDenied
         held = get_guard().held_accounts()
         shown = held[:_MOST]
-        logins = recent_logins([account.pk for account, _, _ in shown])
-        accounts = [
-            {
-                "account": account,
-                "scope": AccountScope(account.scope).label,
-                "spent": spent,
-                "limit": limit,
-                "logins": logins.get(account.pk, []),
-            }
-            for account, spent, limit in shown
-        ]
-        window = settings.NETRAVEN_GUARD_WINDOW_S
+        logins = recent_logins(shown)
+        remembered = RememberedRejection.objects.select_related("credential").order_by("-at")
+        sees_remembered = request.user.has_perm("credentials.view_rememberedrejection")
         return self.render(
             request,
             "netraven/held.html",
             "Held accounts",
             {
                 "opts": None,
-                "accounts": accounts,
+                "accounts": [
+                    {
+                        "account": each.account,
+                        "scope": AccountScope(each.account.scope).label,
+                        "spent": each.spent,
+                        "limit": each.limit,
+                        "until": each.until,
+                        "logins": logins.get(each.account.pk, []),
+                    }
+                    for each in shown
+                ],
                 "hidden": len(held) - len(shown),
                 "may_release": self.has_release_permission(request),
-                "remembered": RememberedRejection.objects.count(),
-                "window": cells.span(window),
+                "remembered": list(remembered[:_SHOWN]) if sees_remembered else [],
+                "remembered_count": remembered.count() if sees_remembered else 0,
+                "releases": list(GuardRelease.objects.all()[:_SHOWN]),
+                "window": cells.span(settings.NETRAVEN_GUARD_WINDOW_S),
                 "central": settings.NETRAVEN_GUARD_CENTRAL_LIMIT,
                 "local": settings.NETRAVEN_GUARD_LOCAL_LIMIT,
                 "in_flight": settings.NETRAVEN_GUARD_IN_FLIGHT,
@@ -75,18 +80,25 @@ class HeldPanel(ReadOnlyPanel):
             return HttpResponseNotAllowed(["POST"])
         if not self.has_release_permission(request):
             raise PermissionDenied
-        get_guard().release(account, request.user.get_username())
-        self.log_change(request, account, "Released")
+        reason = request.POST.get("reason", "")
+        get_guard().release(account, request.user.get_username(), reason=reason)
+        self.log_change(request, account, f"Released. {reason}".strip())
         messages.success(request, f"{account.label} was released: it is tried again in the next run.")
         return HttpResponseRedirect(self.list_url())
 
 
-def recent_logins(accounts: list[int]) -> dict[int, list[GuardLogin]]:
-    """The logins of the window that count against these accounts, newest first, in one query."""
+def recent_logins(held: list[HeldAccount]) -> dict[int, list[Any]]:
+    """The logins that used up the budgets of these accounts, newest first, with their credentials; two queries."""
     start = timezone.now() - timedelta(seconds=settings.NETRAVEN_GUARD_WINDOW_S)
-    found: dict[int, list[GuardLogin]] = {}
-    counted = GuardLogin.objects.filter(account__in=accounts, at__gt=start).exclude(state=GuardState.OPEN)
-    for login in counted.order_by("-at")[: 10 * _MOST]:
+    accounts = [each.account.pk for each in held]
+    spent = [GuardState.REJECTED, GuardState.UNANSWERED]
+    counted = GuardLogin.objects.filter(account__in=accounts, at__gt=start, state__in=spent)
+    found: dict[int, list[Any]] = {}
+    login: Any
+    logins = list(counted.order_by("-at")[: 10 * _MOST])
+    names = dict(Credential.objects.filter(pk__in={each.credential for each in logins}).values_list("pk", "name"))
+    for login in logins:
+        login.credential_name = names.get(login.credential, "")
         found.setdefault(login.account_id, []).append(login)
     return found
 
@@ -109,8 +121,6 @@ class RememberedPanel(ReadOnlyPanel):
     @admin.display(description="Credential", ordering="credential__name")
     def of_credential(self, row: RememberedRejection) -> SafeString:
         """Leads to the credential, where it is corrected."""
-        from django.urls import reverse
-
         url = reverse("admin:credentials_credential_page", args=[row.credential_id])
         return cells.link(url, cells.code(row.credential.name))
 

@@ -15,8 +15,8 @@ from django.utils.safestring import SafeString
 from devices.choices import HostKeyState
 from devices.models import HostKey
 from devices.services import StaleDecision, approve_host_key, reject_host_key
-from netraven_site.panels import cells, filters
-from netraven_site.panels.base import CONFIRMED, ReadOnlyPanel, back_to
+from netraven_site.panels import cells, filters, known_hosts
+from netraven_site.panels.base import CONFIRMED, ReadOnlyPanel, Tool, back_to
 
 _MOST = 500
 """Keys that one confirmation can name; Django takes no form of more than a thousand fields."""
@@ -33,9 +33,10 @@ class HostKeyPanel(ReadOnlyPanel):
     search_help_text = "Device, address, fingerprint"
     list_select_related = ("device", "decided_by")
     # Those that wait come first, as it happens, by the alphabet.
-    ordering = ("state", "device__name", "key_type")
+    ordering = ("state", "device__name", "id")
     actions = ("approve", "reject")
     list_note = "Select keys to approve or reject them."
+    tools = (Tool("Import known_hosts", "admin:devices_hostkey_import", "upload", "devices.approve_hostkey"),)
     empty_title = "No host keys"
     empty_text = "A device's key is pinned at first contact, or waits here when the policy asks for approval."
     empty_links: ClassVar[tuple[tuple[str, str], ...]] = (("Devices", "devices_device_changelist"),)
@@ -108,8 +109,15 @@ class HostKeyPanel(ReadOnlyPanel):
 
     # --- decisions --------------------------------------------------------------------------------
     def extra_urls(self) -> list[Any]:
-        """One decision, from the page of a device."""
-        return [("<int:object_id>/decide/", self.decide_view, "decide")]
+        """The import, and one decision from the page of a device."""
+        return [
+            ("import/", self.import_view, "import"),
+            ("<int:object_id>/decide/", self.decide_view, "decide"),
+        ]
+
+    def import_view(self, request: HttpRequest) -> HttpResponse:
+        """From a known_hosts file, with a preview."""
+        return known_hosts.import_view(self, request)
 
     def decide_view(self, request: HttpRequest, object_id: int) -> HttpResponse:
         """Approve or reject one key."""

@@ -1,124 +1,105 @@
-"""Jobs: what to do, on which devices; "run now" and how the last run went."""
+"""Jobs: what to do, on which devices, and when; "run now" and how the last run went."""
 
 from __future__ import annotations
 
-import json
 from typing import Any, ClassVar
 
-from django import forms
 from django.contrib import admin
-from django.core.exceptions import PermissionDenied, ValidationError
+from django.core.exceptions import PermissionDenied
 from django.db.models import OuterRef, QuerySet, Subquery
-from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect, JsonResponse
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget
 
 from devices.models import Device
-from jobs.choices import Trigger
+from jobs.choices import RUN_FINISHED, Overlap, Recurrence, Trigger
 from jobs.engine.plan import devices_of
-from jobs.kinds import KINDS, kind_choices
+from jobs.kinds import KINDS
+from jobs.kinds.base import as_text
+from jobs.maintenance import closed_devices, windows_of_job
 from jobs.models import Job, Run
-from jobs.services import clean_kind, start_run
+from jobs.schedules import schedule_of, upcoming, words_of
+from jobs.services import on_devices, start_run
 from netraven_site.panels import cells, filters, starting
-from netraven_site.panels.base import HistoryPanel, how_many
+from netraven_site.panels.base import HistoryPanel, ServicePanel, how_many
+from netraven_site.panels.jobform import STARTS, JobForm, parameter_fields, preview, told
 from netraven_site.panels.tallies import kind_label, rows_of, started_by
+from netraven_site.panels.timefields import zone_input
 
 _SHOWN = 15
 
 
-def parameters_text(parameters: dict[str, Any]) -> str:
-    """Parameters as `name = value` lines; what is no text is JSON."""
-    lines = []
-    for name, value in parameters.items():
-        shown = value if isinstance(value, str) and not _is_json(value) else json.dumps(value, ensure_ascii=False)
-        lines.append(f"{name} = {shown}")
-    return "\n".join(lines)
-
-
-def parameters_from(text: str) -> dict[str, Any]:
-    """The parameters of such lines; ValidationError for a line that is none."""
-    found: dict[str, Any] = {}
-    for line in text.splitlines():
-        if not line.strip():
-            continue
-        name, separator, value = line.partition("=")
-        if not separator or not name.strip():
-            raise ValidationError(f"Write name = value, not {line.strip()!r}.")
-        found[name.strip()] = json.loads(value) if _is_json(value) else value.strip()
-    return found
-
-
-def _is_json(text: str) -> bool:
-    try:
-        json.loads(text)
-    except ValueError:
-        return False
-    return True
-
-
-class JobForm(forms.ModelForm):  # type: ignore[type-arg]
-    """A job; its kind says which parameters it takes."""
-
-    kind = forms.ChoiceField(
-        choices=kind_choices,
-        widget=UnfoldAdminSelectWidget,
-        help_text=" ".join(f"{kind.label}: {kind.description}" for kind in KINDS.values()),
-    )
-    parameters_lines = forms.CharField(
-        required=False,
-        label="Parameters",
-        widget=UnfoldAdminTextareaWidget({"rows": 3, "class": "nr-id", "placeholder": "credential = noc"}),
-        help_text="One name = value a line. Most kinds need none.",
-    )
-
-    class Meta:
-        model = Job
-        fields = ("name", "description", "enabled", "kind", "tags", "devices", "all_devices")
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.initial["parameters_lines"] = parameters_text(self.instance.parameters)
-
-    def clean(self) -> dict[str, Any]:
-        """Ask the kind whether it takes these parameters."""
-        data: dict[str, Any] = super().clean() or {}
-        try:
-            given = parameters_from(data.get("parameters_lines", ""))
-            self.instance.parameters = clean_kind(data.get("kind", ""), given)
-        except ValidationError as error:
-            self.add_error("parameters_lines", error.messages)
-        return data
+def parameters_shown(kind: str, parameters: dict[str, Any]) -> list[tuple[str, str]]:
+    """Label and value of each parameter, as a person would type it."""
+    labels = {each.name: each.label for each in KINDS[kind].parameters} if kind in KINDS else {}
+    return [(labels.get(name, name), as_text(value)) for name, value in parameters.items()]
 
 
 @admin.register(Job)
-class JobPanel(HistoryPanel):
+class JobPanel(HistoryPanel, ServicePanel):
     """What is done again and again."""
 
     form = JobForm
     page_template = "netraven/job.html"
-    list_display = ("job", "kind_", "chosen", "last_status", "last_devices", "last_when", "last_by", "enabled_")
+    list_display = ("job", "kind_", "chosen", "next_start", "last_status", "last_devices", "last_when", "last_by")
     list_display_links = ("job",)
-    list_filter = (filters.Kind, filters.Enabled)
+    list_filter = (filters.Kind, filters.Scheduled, filters.Enabled)
     search_fields = ("name", "description")
     search_help_text = "Name, description"
     ordering = ("name",)
     autocomplete_fields = ("tags", "devices")
     actions = ("run_now",)
-    fieldsets = (
-        (None, {"fields": (("name", "description"), "kind", "parameters_lines", "enabled")}),
-        ("On which devices", {"fields": ("tags", "devices", "all_devices")}),
-    )
     delete_text = "Its runs stay, under its name."
     empty_title = "No jobs yet"
-    empty_text = "A job says what to do on which devices, so that it can be run again. Add a backup of all devices."
+    empty_text = "A job says what to do on which devices, and when. Add a backup of all devices, every night."
     empty_links: ClassVar[tuple[tuple[str, str], ...]] = (("Add job", "jobs_job_add"),)
 
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """One part for the parameters of each kind that takes some; the script shows that of the chosen kind."""
+        what = (None, {"fields": (("name", "description"), "kind", "enabled")})
+        parameters = [
+            (f"{kind.label}: parameters", {"fields": fields, "classes": ("nr-kind", f"nr-kind-{kind.name}")})
+            for kind in KINDS.values()
+            if (fields := parameter_fields(kind))
+        ]
+        devices = ("tags", "devices", ("all_devices", "max_parallel"))
+        when = ("recurrence", "cron", ("every", "jitter"), ("start_at", "time_zone"), "overlap")
+        return [
+            what,
+            *parameters,
+            ("On which devices", {"fields": devices, "classes": ("nr-on-devices",)}),
+            ("When", {"fields": when, "classes": ("nr-schedule",), "description": self._starts_box(obj)}),
+        ]
+
+    def _starts_box(self, job: Job | None) -> SafeString:
+        words = ""
+        if job is not None and job.recurrence != Recurrence.NONE:
+            schedule = schedule_of(job, timezone.now())
+            starts = told(upcoming(job, timezone.now(), STARTS), schedule)
+            words = ". ".join([words_of(job), *(", ".join(each) for each in starts)])
+        url = reverse("admin:jobs_job_preview") + (f"?job={job.pk}" if job else "")
+        return format_html(
+            '<div class="nr-starts" data-nr-starts="{}" role="status" aria-live="polite">{}</div>', url, words
+        )
+
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
-        """The model's fields that the form names; the parameters are the form's own."""
-        kwargs["fields"] = JobForm.Meta.fields
-        return super().get_form(request, obj, change=change, **kwargs)
+        """The names of credentials for those who may see them."""
+        form = super().get_form(request, obj, change=change, **kwargs)
+        form.sees_credentials = request.user.has_perm("credentials.view_credential")
+        form.user = request.user
+        return form
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        """Inputs with what is typed into them."""
+        if db_field.name == "time_zone":
+            kwargs["widget"] = zone_input()
+        found = super().formfield_for_dbfield(db_field, request, **kwargs)
+        if db_field.name == "cron" and found is not None:
+            found.widget.attrs |= {"placeholder": "15 2 * * 1-5", "autocomplete": "off"}
+            found.widget.attrs["class"] = f"{found.widget.attrs.get('class', '')} nr-id"
+        return found
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Job]:
         """Tags by a prefetch, the number of devices and the last run by subqueries."""
@@ -140,8 +121,10 @@ class JobPanel(HistoryPanel):
     # --- the list ---------------------------------------------------------------------------------
     @admin.display(description="Name", ordering="name")
     def job(self, row: Job) -> SafeString:
-        """The name."""
-        return cells.cut(row.name)
+        """The name; one that does not start says so."""
+        if row.enabled:
+            return cells.cut(row.name)
+        return format_html('{} <span class="nr-off">disabled</span>', cells.cut(row.name))
 
     @admin.display(description="Kind", ordering="kind")
     def kind_(self, row: Job) -> SafeString:
@@ -151,6 +134,8 @@ class JobPanel(HistoryPanel):
     @admin.display(description="Devices")
     def chosen(self, row: Any) -> SafeString:
         """All, or these tags and so many by name."""
+        if not on_devices(row.kind):
+            return cells.DASH
         if row.all_devices:
             return cells.cut("all enabled devices")
         names = sorted(tag.name for tag in row.tags.all())
@@ -159,11 +144,20 @@ class JobPanel(HistoryPanel):
             return format_html("{} and {}", cells.tags(names), more)
         return cells.tags(names) if names else cells.cut(more)
 
+    @admin.display(description="Next start", ordering="next_run_at")
+    def next_start(self, row: Any) -> SafeString:
+        """Relative to now; a start that waits says so."""
+        if row.next_run_at is None:
+            return cells.DASH
+        if row.next_run_at <= timezone.now():
+            return cells.toned("waits", "held", f"since {cells.absolute(row.next_run_at)}")
+        return cells.ago(row.next_run_at)
+
     @admin.display(description="Last run")
     def last_status(self, row: Any) -> SafeString:
         """Leads to the run."""
         if row.latest is None:
-            return format_html('<span class="nr-none">never</span>')
+            return cells.none("never")
         return cells.link(run_url(row.latest.pk), cells.run_status(row.latest.status))
 
     @admin.display(description="Size")
@@ -181,35 +175,52 @@ class JobPanel(HistoryPanel):
         """Who started it."""
         return cells.cut(started_by(row.latest)) if row.latest else cells.DASH
 
-    @admin.display(description="Enabled", ordering="enabled")
-    def enabled_(self, row: Job) -> SafeString:
-        """In words."""
-        return cells.cut("yes" if row.enabled else "no")
-
     # --- the page ---------------------------------------------------------------------------------
     def page_context(self, request: HttpRequest, obj: Job) -> dict[str, Any]:
-        """How many devices it means now, and its runs."""
+        """How many devices it means now, when it starts, which windows concern it, and its runs."""
+        now = timezone.now()
         devices = chosen_devices(obj)
         kind = KINDS.get(obj.kind)
+        starts = upcoming(obj, now, STARTS) if obj.enabled else []
         return {
             "job": obj,
             "kind": kind_label(obj.kind),
             "kind_text": kind.description if kind else "",
-            "parameters": parameters_text(obj.parameters),
+            "parameters": parameters_shown(obj.kind, obj.parameters),
+            "on_devices": on_devices(obj.kind),
             "device_count": devices.count(),
             "devices": list(devices.order_by("name")[:_SHOWN]) if request.user.has_perm("devices.view_device") else [],
             "named": obj.devices.count(),
+            "closed": len(closed_devices(list(devices.order_by().values_list("pk", flat=True)), now)),
+            "schedule": words_of(obj),
+            "starts": told(starts, schedule_of(obj, now)) if starts else [],
+            "scheduled": obj.recurrence != Recurrence.NONE,
+            "overlap": Overlap(obj.overlap).label if obj.recurrence != Recurrence.NONE else "",
+            "waits_since": obj.next_run_at if obj.enabled and obj.next_run_at and obj.next_run_at <= now else None,
+            "in_the_way": obj.runs.exclude(status__in=RUN_FINISHED).order_by("-id").first(),
+            "windows": windows_of_job(obj, devices, now) if on_devices(obj.kind) else [],
             "runs": rows_of(obj.runs.order_by("-id")[:_SHOWN]) if request.user.has_perm("jobs.view_run") else None,
             "shown": _SHOWN,
         }
 
     def extra_urls(self) -> list[Any]:
-        """The button of the page."""
-        return [("<int:object_id>/run/", self.run_view, "run")]
+        """The button of the page, and what the form asks while a schedule is typed."""
+        return [
+            ("<int:object_id>/run/", self.run_view, "run"),
+            ("starts/", self.preview_view, "preview"),
+        ]
 
     def has_run_permission(self, request: HttpRequest) -> bool:
         """Who may start jobs."""
         return request.user.has_perm("jobs.run_job")
+
+    def preview_view(self, request: HttpRequest) -> HttpResponse:
+        """What a schedule means that is being typed, for people who may write jobs."""
+        if not (self.has_add_permission(request) or self.has_change_permission(request)):
+            raise PermissionDenied
+        pk = request.GET.get("job", "")
+        job = Job.objects.filter(pk=int(pk[:18])).first() if pk.isdecimal() else None
+        return JsonResponse(preview(request.GET, job))
 
     def run_view(self, request: HttpRequest, object_id: int) -> HttpResponse:
         """Start the job now."""
@@ -219,7 +230,12 @@ class JobPanel(HistoryPanel):
         if not self.has_run_permission(request):
             raise PermissionDenied
         user: Any = request.user
-        return starting.start(request, lambda: start_run(job, trigger=Trigger.PERSON, user=user), self.page_url(job.pk))
+        also_closed = request.POST.get("ignores_windows") == "yes"
+        return starting.start(
+            request,
+            lambda: start_run(job, trigger=Trigger.PERSON, user=user, ignores_windows=also_closed),
+            self.page_url(job.pk),
+        )
 
     @admin.action(description="Run now", permissions=["run"])
     def run_now(self, request: HttpRequest, chosen: QuerySet[Job]) -> HttpResponse:
@@ -248,6 +264,8 @@ class JobPanel(HistoryPanel):
 
 def chosen_devices(job: Job) -> QuerySet[Device]:
     """The enabled devices that a run of the job would take now."""
+    if not on_devices(job.kind):
+        return Device.objects.none()
     return devices_of(job.tags.values_list("pk", flat=True), job.devices.values_list("pk", flat=True), job.all_devices)
 
 

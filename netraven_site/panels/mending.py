@@ -47,7 +47,9 @@ def mend(outcome: str, device: int | None = None, name: str = "", credential: in
         if device:
             return Mend("Edit device", reverse("admin:devices_device_change", args=[device]))
         return Mend("Devices", _list("devices_device", outcome=outcome))
-    if outcome in {Outcome.UNANSWERED, Outcome.INCOMPLETE_OUTPUT}:
+    if outcome == Outcome.INCOMPLETE_OUTPUT:
+        return Mend("Look at the answer", _list("devices_keptaside", device=name))
+    if outcome == Outcome.UNANSWERED:
         if name:
             return Mend("Its attempts", _list("jobs_attempt", device=name))
         return Mend("Attempts", _list("jobs_attempt", outcome=outcome))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 from django.contrib import admin, messages
@@ -15,12 +16,12 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from devices.connector.outcomes import INFO, Outcome, info
-from jobs.choices import ResultStatus
+from jobs.choices import RUN_FINISHED, ResultStatus, RunStatus, Trigger
 from jobs.models import Attempt, Result, Run
-from jobs.services import cancel_run, progress
-from netraven_site.panels import cells, filters, mending
+from jobs.services import cancel_run, on_devices, pause_run, progress, resume_run, retry_failed, retryable
+from netraven_site.panels import cells, filters, mending, results, starting, testing
 from netraven_site.panels.base import ReadOnlyPanel, say
-from netraven_site.panels.jobs import parameters_text
+from netraven_site.panels.jobs import parameters_shown
 from netraven_site.panels.tallies import by_rank, duration, kind_label, outcome_counts, started_by, tally, tone_counts
 
 _PAGE = 100
@@ -71,13 +72,13 @@ class RunPanel(ReadOnlyPanel):
 
     @admin.display(description="Devices", ordering="device_count")
     def devices(self, row: Run) -> SafeString:
-        """How many."""
-        return cells.number(row.device_count)
+        """How many; none for a kind that works on no device."""
+        return cells.number(row.device_count) if on_devices(row.kind) else cells.DASH
 
     @admin.display(description="Outcomes")
     def outcomes(self, row: Any) -> SafeString:
         """Devices by tone; why there is none, if so."""
-        return cells.cut(row.message) if row.message else tally(row.counts)
+        return tally(row.counts) if row.counts else cells.cut(row.message)
 
     @admin.display(description="Started by", ordering="requested_by_name")
     def by(self, row: Run) -> SafeString:
@@ -96,10 +97,15 @@ class RunPanel(ReadOnlyPanel):
 
     # --- the page ---------------------------------------------------------------------------------
     def extra_urls(self) -> list[Any]:
-        """Live progress, and the cancel button."""
+        """Live progress, and the buttons."""
         return [
             ("<int:object_id>/progress/", self.progress_view, "progress"),
             ("<int:object_id>/cancel/", self.cancel_view, "cancel"),
+            ("<int:object_id>/pause/", self.pause_view, "pause"),
+            ("<int:object_id>/resume/", self.resume_view, "resume"),
+            ("<int:object_id>/retry/", self.retry_view, "retry"),
+            ("<int:object_id>/results/<int:result_id>/", self.result_view, "result"),
+            ("<int:object_id>/results/<int:result_id>/<int:number>/", self.output_view, "output"),
         ]
 
     def page_context(self, request: HttpRequest, obj: Run) -> dict[str, Any]:
@@ -113,21 +119,30 @@ class RunPanel(ReadOnlyPanel):
         """How far the run is, what failed and why, and the results that are there."""
         state = progress(run.pk)
         left = state.total - state.done
+        # What somebody stopped did not fail, and is no speed.
+        cancelled = state.by_outcome.get(Outcome.CANCELLED, 0) - state.left_alone
         chosen = request.GET.get("outcome", "")
-        results = _results(run, chosen)
-        page = Paginator(results, _PAGE).get_page(request.GET.get("p"))
+        page = Paginator(_results(run, chosen), _PAGE).get_page(request.GET.get("p"))
         row: Any
         for row in page.object_list:
             row.known = info(row.outcome)
             row.mend = mending.mend(row.outcome, row.device_id, row.device_name, row.credential_id)
         outcomes = by_rank(state.by_outcome)
-        return {
+        found: dict[str, Any] = {
             "run": run,
             "kind": kind_label(run.kind),
             "by": started_by(run),
-            "parameters": parameters_text(run.parameters),
+            "parameters": parameters_shown(run.kind, run.parameters),
             "state": state,
             "left": left,
+            "cancelled": cancelled,
+            "failed": state.failed,
+            "on_devices": on_devices(run.kind),
+            "is_paused": run.status == RunStatus.PAUSED,
+            "is_skipped": run.status == RunStatus.SKIPPED,
+            "to_retry": retryable(run).count() if run.status in RUN_FINISHED and (state.failed or cancelled) else 0,
+            "retries": list(run.retries.order_by("pk")),
+            "summary": results.values_shown(state.summary),
             "percent": int(100 * state.done / state.total) if state.total else 100,
             "bars": [
                 (tone.value, cells.TONE_LABELS[tone], count, round(100 * count / max(1, state.total), 2))
@@ -145,9 +160,10 @@ class RunPanel(ReadOnlyPanel):
             "rate": f"{state.rate:.1f}" if state.rate < 10 else f"{state.rate:.0f}",
             "eta": cells.span(state.eta_s) if state.eta_s is not None and left else "",
         }
+        return found | testing.live_context(run, page.object_list, found["failures"])
 
     def progress_view(self, request: HttpRequest, object_id: int) -> HttpResponse:
-        """The live part of the page as JSON: whether it has ended, and its HTML."""
+        """The parts of the page that change, as JSON: whether the run has ended, its numbers and the HTML."""
         run = self.found(request, object_id)
         context = {**self.live_context(request, run), "may_run": request.user.has_perm("jobs.run_job")}
         state = context["state"]
@@ -160,42 +176,84 @@ class RunPanel(ReadOnlyPanel):
                 "by_outcome": state.by_outcome,
                 "elapsed_s": round(state.elapsed_s, 1),
                 "html": render_to_string("netraven/run_live.html", context, request),
+                "tools": render_to_string("netraven/run_tools.html", context, request),
             }
         )
 
     def cancel_view(self, request: HttpRequest, object_id: int) -> HttpResponse:
         """Ask the run to stop."""
-        run = self.found(request, object_id)
+        return self._tell(request, object_id, cancel_run, "The run stops: devices in hand finish, the others are left.")
+
+    def pause_view(self, request: HttpRequest, object_id: int) -> HttpResponse:
+        """Let the devices wait that have not begun."""
+        return self._tell(
+            request,
+            object_id,
+            pause_run,
+            "The run pauses: devices in hand finish, the others wait until you resume it.",
+        )
+
+    def resume_view(self, request: HttpRequest, object_id: int) -> HttpResponse:
+        """Go on with a paused run."""
+        return self._tell(request, object_id, resume_run, "The run goes on.")
+
+    def retry_view(self, request: HttpRequest, object_id: int) -> HttpResponse:
+        """A new run over what failed."""
+        run = self._posted(request, object_id)
+        if isinstance(run, HttpResponse):
+            return run
+        user: Any = request.user
+        return starting.start(
+            request, lambda: retry_failed(run, trigger=Trigger.PERSON, user=user), self.page_url(run.pk)
+        )
+
+    def result_view(self, request: HttpRequest, object_id: int, result_id: int) -> HttpResponse:
+        """What happened on one device."""
+        return results.result_view(self, request, object_id, result_id)
+
+    def output_view(self, request: HttpRequest, object_id: int, result_id: int, number: int) -> HttpResponse:
+        """One answer of a device as plain text."""
+        return results.output_view(self, request, object_id, result_id, number)
+
+    def _tell(self, request: HttpRequest, object_id: int, verb: Callable[[Run], None], done: str) -> HttpResponse:
+        run = self._posted(request, object_id)
+        if isinstance(run, HttpResponse):
+            return run
+        try:
+            verb(run)
+        except ValidationError as error:
+            say(request, error)
+        else:
+            messages.success(request, done)
+        return HttpResponseRedirect(self.page_url(run.pk))
+
+    def _posted(self, request: HttpRequest, object_id: int) -> Run | HttpResponse:
+        found: Run = self.found(request, object_id)
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
         if not request.user.has_perm("jobs.run_job"):
             raise PermissionDenied
-        try:
-            cancel_run(run)
-        except ValidationError as error:
-            say(request, error)
-        else:
-            messages.success(request, "The run stops: devices in hand finish, the others are left.")
-        return HttpResponseRedirect(self.page_url(run.pk))
+        return found
 
 
 def _results(run: Run, chosen: str) -> QuerySet[Result]:
-    """What failed first, then what worked, then what is still to come."""
-    failing = [each.value for each in Outcome if each != Outcome.SUCCESS]
+    """What failed first, then what worked, what was left, and what is still to come."""
+    failing = [each.value for each in Outcome if each not in {Outcome.SUCCESS, Outcome.CANCELLED}]
     rank = Case(
-        When(status=ResultStatus.PENDING, then=Value(2)),
+        When(status=ResultStatus.PENDING, then=Value(3)),
         When(outcome__in=failing, then=Value(0)),
+        When(outcome=Outcome.CANCELLED, then=Value(2)),
         default=Value(1),
         output_field=IntegerField(),
     )
-    results = Result.objects.filter(run=run).select_related("config_version").defer("data")
+    found = Result.objects.filter(run=run).select_related("config_version").defer("data")
     if chosen == PENDING:
-        results = results.filter(status=ResultStatus.PENDING)
+        found = found.filter(status=ResultStatus.PENDING)
     elif chosen.startswith("tone:"):
-        results = results.filter(outcome__in=cells.outcomes_of(chosen.removeprefix("tone:")))
+        found = found.filter(outcome__in=cells.outcomes_of(chosen.removeprefix("tone:")))
     elif chosen in INFO:
-        results = results.filter(Q(outcome=chosen))
-    return results.annotate(rank=rank).order_by("rank", "device_name", "pk")
+        found = found.filter(Q(outcome=chosen))
+    return found.annotate(rank=rank).order_by("rank", "device_name", "pk")
 
 
 @admin.register(Attempt)
@@ -213,6 +271,13 @@ class AttemptPanel(ReadOnlyPanel):
     empty_text = "Each login that a run tries is listed here: with which credential, why, and how it ended."
     empty_links: ClassVar[tuple[tuple[str, str], ...]] = (("Runs", "jobs_run_changelist"),)
 
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        """Whether this person may be led to the credentials."""
+        found = super().get_changelist_instance(request)
+        for row in found.result_list:
+            row.leads_on = request.user.has_perm("credentials.view_credential")
+        return found
+
     @admin.display(description="When", ordering="id")
     def when(self, row: Attempt) -> SafeString:
         """Relative to now."""
@@ -226,10 +291,10 @@ class AttemptPanel(ReadOnlyPanel):
         return cells.link(reverse("admin:devices_device_page", args=[row.device_id]), cells.code(row.device_name))
 
     @admin.display(description="Credential", ordering="credential_name")
-    def of_credential(self, row: Attempt) -> SafeString:
-        """Leads to the credential while there is one; why it was tried is in the title."""
+    def of_credential(self, row: Any) -> SafeString:
+        """Leads to the credential while there is one, those who may see it; why it was tried is in the title."""
         shown = cells.cut(row.credential_name, f"{row.credential_name}: {row.reason}")
-        if row.credential_id is None:
+        if row.credential_id is None or not row.leads_on:
             return shown
         return cells.link(reverse("admin:credentials_credential_page", args=[row.credential_id]), shown)
 

@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 
 from jobs.models import Run
+from jobs.services import on_devices
 from netraven_site.panels.base import say
 from netraven_site.panels.cells import counted
 
@@ -24,5 +25,6 @@ def start(request: HttpRequest, begin: Callable[[], Run], fallback: str) -> Http
     if run.message:
         messages.warning(request, run.message)
     else:
-        messages.success(request, f"{run} was started on {counted(run.device_count, 'device')}.")
+        where = f" on {counted(run.device_count, 'device')}" if on_devices(run.kind) else ""
+        messages.success(request, f"{run} was started{where}.")
     return HttpResponseRedirect(reverse("admin:jobs_run_page", args=[run.pk]))

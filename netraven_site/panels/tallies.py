@@ -84,7 +84,7 @@ def rows_of(runs: QuerySet[Run]) -> list[dict[str, Any]]:
             "run": run,
             "kind": kind_label(run.kind),
             "by": started_by(run),
-            "tally": cells.cut(run.message) if run.message else tally(counts.get(run.pk, {})),
+            "tally": tally(counts[run.pk]) if run.pk in counts else cells.cut(run.message),
             "duration": duration(run),
         }
         for run in found

@@ -46,6 +46,14 @@ class TagsInput(UnfoldAdminTextInputWidget):  # type: ignore[misc]
         return str(value) if isinstance(value, str) else ", ".join(value or ())
 
 
+class DevicesInput(TagsInput):
+    """Names of devices between commas, as chips, with suggestions."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.attrs["data-nr-tags"] = reverse_lazy("admin:devices_device_suggest")
+
+
 class TagsField(forms.CharField):
     """A list of tags; no two that differ in case alone."""
 

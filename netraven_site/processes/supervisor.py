@@ -22,6 +22,8 @@ from netraven_site.processes.child import Child, Pauses, Spec, rotate
 from netraven_site.processes.pulse import Pulse
 
 MANAGE = Path(__file__).resolve().parent.parent.parent / "manage.py"
+WATCHED = "NETRAVEN_WATCHED"
+"""Tells the worker that somebody asks for its heartbeats."""
 _LOOK_EVERY_S = 0.2
 _ROTATE_EVERY_S = 10.0
 _WEB_GRACE_S = 10.0
@@ -213,7 +215,7 @@ def run_instance(
             {**env, "PYTHONPATH": path},
             [fd],
         )
-        worker = Spec("worker", manage("worker"), logs / "worker.log", env)
+        worker = Spec("worker", manage("worker"), logs / "worker.log", {**env, WATCHED: "1"})
         supervisor = Supervisor(
             web=web,
             worker=worker,

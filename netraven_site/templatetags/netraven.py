@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from django import template
 from django.db.models import Model
 from django.template import Context
 from django.urls import reverse
-from django.utils.html import conditional_escape, format_html
-from django.utils.safestring import SafeString, mark_safe
 from django.utils.text import capfirst
 
-from devices.configs.diff import DiffLine
-from netraven_site.panels import cells, mending
+from netraven_site.panels import cells, mending, texts
 
 if TYPE_CHECKING:
     from netraven_site.panels.base import Tool
@@ -28,13 +26,17 @@ register.filter("code", cells.code)
 register.filter("cut", cells.cut)
 register.filter("duration", cells.span)
 register.filter("key_state", cells.key_state)
+register.filter("marked", texts.marked)
+register.filter("moment", cells.moment)
 register.filter("outcome", cells.outcome)
 register.filter("run_status", cells.run_status)
 register.filter("size", cells.size)
 register.filter("taglist", cells.tags)
+register.filter("window_state", cells.window_state)
 register.filter("counted", cells.counted)
 register.simple_tag(cells.toned, name="toned")
 register.simple_tag(mending.mend, name="mend")
+register.simple_tag(texts.line_url, name="config_line")
 
 
 @register.filter
@@ -44,15 +46,15 @@ def thousands(value: Any) -> str:
 
 
 @register.filter
-def marked(line: DiffLine) -> SafeString:
-    """The text of a diff line with its changed words marked."""
-    parts: list[str] = []
-    at = 0
-    for start, end in line.marks:
-        parts += [conditional_escape(line.text[at:start]), format_html("<mark>{}</mark>", line.text[start:end])]
-        at = end
-    parts.append(conditional_escape(line.text[at:]))
-    return mark_safe("".join(parts))  # noqa: S308 - every part was escaped above
+def value_of(values: Mapping[str, Any], name: str) -> Any:
+    """The value of that name, if there is one."""
+    return values.get(name, "")
+
+
+@register.filter
+def minus(value: int, other: int) -> int:
+    """The difference of two numbers."""
+    return value - other
 
 
 @register.simple_tag(takes_context=True)

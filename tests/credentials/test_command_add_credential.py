@@ -96,7 +96,8 @@ def test_an_existing_name_is_refused_and_the_credential_stays_as_it_was():
 
 def test_a_second_credential_of_the_same_account_is_pointed_out():
     add("--tags", "dc")
-    assert "core has the same user name and scope" in add("--tags", "dc", name="core, new").out
+    assert "'core' has the same user name and scope" in add("--tags", "dc", name="core, new").out
+    assert "'core' and 'core, new' have the same" in add("--tags", "dc", name="third").out
 
 
 def test_a_tag_that_nothing_else_has_is_pointed_out():
@@ -264,3 +265,27 @@ def test_the_hint_names_only_credentials_of_the_same_scope():
         name="elsewhere", username="netops", secrets=SecretsInput(password="p"), tags=["dc"], scope="local"
     )
     assert "same user name" not in add("--tags", "dc").out
+
+
+def test_a_tag_may_have_a_priority_of_its_own():
+    done = add("--tags", "dc,branch", "--tag-priority", "branch=-3", "--priority", "50")
+    assert done.code == 0
+    assert "priority 50, -3 for branch (lower is tried first)" in done.out
+    links = Credential.objects.get().tag_links
+    assert dict(links.values_list("tag__name", "priority")) == {"dc": None, "branch": -3}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("branch", "TAG=N with a whole number"),
+        ("branch=first", "TAG=N with a whole number"),
+        ("other=3", "a tag that is not set"),
+        ("branch=9999999", "from -1,000,000 to 1,000,000"),
+    ],
+)
+def test_a_wrong_priority_of_a_tag_is_refused(text, words):
+    done = add("--tags", "dc,branch", "--tag-priority", text)
+    assert done.code == 2
+    assert words in done.err
+    assert not Credential.objects.exists()

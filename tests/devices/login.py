@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from django.utils import timezone
+
 from credentials.guard import GuardedLogin, Reservation
 from credentials.store import Candidate, OpenedCredential
 from devices.connector.outcomes import Fate
@@ -29,8 +31,8 @@ class MemoryLedger:
         if self.verdict:
             raise self.verdict
 
-    def reserve(self, login: GuardedLogin) -> Reservation:
-        return Reservation(login, 1, None)
+    def reserve(self, login: GuardedLogin, candidate: Candidate, order: int) -> Reservation:
+        return Reservation(login, 1, None, timezone.now())
 
     def open(self, candidate: Candidate) -> OpenedCredential:
         self.opened.append(candidate.credential)

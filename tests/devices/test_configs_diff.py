@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from devices.configs.diff import LineKind, blocks, side_by_side, summary, unified, words
+from devices.configs.diff import LineKind, blocks, paired, summary, unified, words
 from tests.devices import dumps
 
 IOS = """hostname r1
@@ -54,7 +54,7 @@ def test_a_diff_holds_both_texts(a: list[str], b: list[str]) -> None:
 
 def test_equal_texts_have_no_diff() -> None:
     assert unified(IOS, IOS) == []
-    assert side_by_side(IOS, IOS) == []
+    assert paired(unified(IOS, IOS)) == []
 
 
 def test_a_changed_line_shows_with_context_numbers_and_word_marks() -> None:
@@ -82,7 +82,7 @@ def test_lines_with_little_in_common_get_no_word_marks() -> None:
 
 
 def test_side_by_side_puts_the_changed_lines_opposite() -> None:
-    rows = side_by_side("a\nb 1\nc\n", "a\nb 2\nb 3\nc\n")
+    rows = paired(unified("a\nb 1\nc\n", "a\nb 2\nb 3\nc\n"))
     assert [(r.left and r.left.text, r.right and r.right.text) for r in rows] == [
         ("a", "a"),
         ("b 1", "b 2"),

@@ -14,6 +14,7 @@ from devices.configs.normalise import clean, normalise
         ("\x1b[1;32mgreen\x1b[0m", "green"),
         ("\x1b]0;title\x07prompt", "prompt"),
         ("x\x00y\x07", "xy"),
+        ("é\x00y\x07", "éy"),
         ("abc\u202edef\u2066\ufeff", "abcdef"),
         ("--More-- \r         \rinterface x\n", "interface x\n"),
         (" --More-- \b\b\b\b\b\b\b\b\b\b          \b\b\b\b\b\b\b\b\b\b vlan 1\n", " vlan 1\n"),
@@ -35,6 +36,7 @@ def test_cleaning_twice_changes_nothing() -> None:
 
 def test_order_and_indentation_are_kept() -> None:
     assert normalise("b\n a\n\n\nb  \n", "cisco_ios") == "b\n a\nb\n"
+    assert normalise("!\nb\n!\nBuilding configuration...\nb\n!\n", "cisco_ios") == "!\nb\n!\nb\n!\n"
 
 
 def test_a_changed_secret_is_a_change_where_the_device_does_not_salt_it() -> None:

@@ -1,5 +1,8 @@
 import hashlib
 import hmac
+import importlib
+import re
+from collections.abc import Callable
 from itertools import pairwise
 
 import pytest
@@ -8,7 +11,11 @@ from hypothesis import strategies as st
 
 from devices.configs import redact
 from devices.configs.redact import find_secrets
+from devices.connector.platforms import platform
 from tests.devices import dumps
+
+# The package has a function of that name.
+redacting = importlib.import_module("devices.configs.redact")
 
 KEY = "-----BEGIN RSA PRIVATE KEY-----\nMIIEow\nIBAAKC\n-----END RSA PRIVATE KEY-----\n"
 
@@ -159,3 +166,99 @@ WORDS = st.sampled_from([*KEYWORDS, *VALUES, "=", ";", "{", "}", "\n", "\n "])
 def test_redacting_any_words_twice_changes_nothing(words: list[str], platform: str) -> None:
     once = redact(" ".join(words), platform)
     assert redact(once, platform) == once
+
+
+def test_the_same_line_is_judged_anew_in_another_section_and_outside_a_banner() -> None:
+    radius, other = "radius server A\n key plainword\n", "class-map A\n key plainword\n"
+    shown = radius.replace("plainword", "<secret>")
+    assert redact(radius + other + radius, "cisco_ios") == shown + other + shown
+    assert redact(other + radius + other, "cisco_ios") == other + shown + other
+    text = "banner motd ^C\npassword abc\n^C\npassword abc\npassword abc\n"
+    shown = "banner motd ^C\npassword abc\n^C\npassword <secret>\npassword <secret>\n"
+    assert redact(text, "cisco_ios") == shown
+    assert redact(text + text, "cisco_ios") == shown + shown
+
+
+@pytest.mark.parametrize("name", dumps.PLATFORMS)
+def test_whatever_a_rule_matches_holds_one_of_its_words(name: str) -> None:
+    for rule in platform(name).secrets:
+        for line in dumps.dump(name).splitlines():
+            if rule.on and rule.pattern.search(line):
+                assert any(word in line.lower() for word in rule.on), (rule.pattern.pattern, line)
+
+
+class Counting:
+    """A pattern that counts the characters it read."""
+
+    def __init__(self, pattern: re.Pattern[str]) -> None:
+        self.pattern = pattern
+        self.read = 0
+
+    def search(self, text: str, at: int) -> re.Match[str] | None:
+        found = self.pattern.search(text, at)
+        self.read += (found.end() if found else len(text)) - at
+        return found
+
+    def match(self, text: str, at: int) -> re.Match[str] | None:
+        found = self.pattern.match(text, at)
+        self.read += found.end() - at if found else 0
+        return found
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text"),
+    [
+        ("_NOT_OF_A_KEY", "-----BEGIN PRIVATE KEY----- " * 4000 + ";"),
+        ("_NOT_OF_A_KEY", "-----BEGIN PRIVATE KEY-----\n;\n" * 4000),
+        ("_PRIVATE_BEGIN", "-----BEGIN PRIVATE KEY-----\n;\n" * 4000),
+        ("_PRIVATE_BEGIN", "-----BEGIN PRIVATE KEY----------END PRIVATE KEY-----" * 2000),
+        ("_TOKEN", "password=x<secret>" * 6000),
+        ("_TOKEN", "password " + "x" * 100_000),
+        ("_TOKEN", "password=" * 10_000),
+    ],
+)
+def test_hostile_text_is_not_read_over_and_over(pattern: str, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    counting = Counting(getattr(redacting, pattern))
+    monkeypatch.setattr(redacting, pattern, counting)
+    redact(text, "cisco_ios")
+    assert 0 < counting.read <= 6 * len(text)
+
+
+def test_the_end_of_a_key_is_not_looked_for_behind_the_next_key() -> None:
+    class Text(str):
+        read = 0
+
+        def find(self, *args):  # type: ignore[no-untyped-def]
+            Text.read += args[2] - args[1] if len(args) == 3 else 0
+            return super().find(*args)
+
+    text = Text("-----BEGIN PRIVATE KEY-----\n;\n" * 1000)
+    list(redacting._private_keys(text))
+    assert 0 < Text.read <= 3 * len(text)
+
+
+@pytest.mark.parametrize("line", [" key x\n", "add community=x\n", " key x\n  key y\n"])
+def test_the_section_of_many_lines_is_not_looked_for_over_and_over(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    indent: Callable[[str], int] = redacting._indent
+
+    def counted(each: str) -> int:
+        asked.append(each)
+        return indent(each)
+
+    monkeypatch.setattr(redacting, "_indent", counted)
+    name = "mikrotik_routeros" if line.startswith("add") else "cisco_ios"
+    assert redact("/snmp community\nradius server x\n" + line * 3000, name)
+    assert len(asked) <= 5 * 3000 * line.count("\n")
+
+
+def test_a_key_without_an_end_mark_hides_what_follows_it_up_to_a_blank_line() -> None:
+    begin = "-----BEGIN PRIVATE KEY-----\n"
+    assert redact(f"{begin}MIIE\nABCD\n\nvlan 1\n", "linux") == f"{begin}<secret>\n\nvlan 1\n"
+    assert redact(f"{begin}MIIE\nend;\n{KEY}", "linux").count("<secret>") == 2
+
+
+def test_a_banner_that_never_ends_does_not_hide_the_secrets_behind_it() -> None:
+    endless = "banner motd ^C\n" + "words\n" * 300
+    assert redact(f"{endless}password abc\n", "cisco_ios").endswith("password <secret>\n")
+    assert redact(f"{endless}password abc\n^C\n", "cisco_ios").endswith("password <secret>\n^C\n")

@@ -117,8 +117,8 @@ def test_too_few_cells_are_wrong_because_an_empty_cell_means_something():
 def test_a_name_that_comes_twice_names_both_lines_on_both_rows_whatever_its_case():
     found = problems(HEADER + ROW + "other,10.0.0.9,22,cisco_ios,core\n" + ROW.replace("sw1", "SW1"))
     assert found == {
-        2: ["name: 'sw1' in line 2 is also in line 4"],
-        4: ["name: 'SW1' in line 4 is also in line 2"],
+        2: ["name: 'sw1' in line 2 is also in line 4, spelled with other capitals"],
+        4: ["name: 'SW1' in line 4 is also in line 2, spelled with other capitals"],
     }
 
 

@@ -196,3 +196,9 @@ def test_a_pattern_is_anchored_when_each_alternative_is() -> None:
     assert not table.is_anchored(r"^a|b")
     assert not table.is_anchored(r"a")
     assert re.match(r"^a(?:b|c)[|]\|d", "ab||d")
+
+
+def test_the_vendor_alone_suggests_what_most_have():
+    with pytest.raises(UnknownPlatformError) as unknown:
+        platform("cisco")
+    assert unknown.value.suggestions[0] == "cisco_ios"

@@ -79,7 +79,9 @@ def database_hits(path: Path, secrets: Iterable[str]) -> list[Hit]:
     for file in sorted(path.parent.glob(f"{path.name}*")):
         found += hits(file.name, file.read_bytes(), wanted)
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=30)) as connection:
-        names = [row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        # What a virtual table holds lies in ordinary tables beside it.
+        real = "SELECT name FROM sqlite_master WHERE type = 'table' AND sql NOT LIKE 'CREATE VIRTUAL%'"
+        names = [row[0] for row in connection.execute(real)]
         for table in names:
             for row in connection.execute(f'SELECT * FROM "{table}"'):
                 for value in row:

@@ -152,7 +152,7 @@ def test_all_devices_of_a_filtered_list_are_chosen_and_counted_before_anything_h
     expect(page.locator("#content-main h2")).to_have_text("Disable: 60 devices")
     assert Device.objects.filter(enabled=False).count() == 0
     page.click("button[name=confirmed]")
-    expect(page.locator("text=60 devices are disabled.")).to_be_visible()
+    expect(page.locator("text=60 devices are disabled now.")).to_be_visible()
     assert Device.objects.filter(enabled=False).count() == 60
 
 
@@ -176,7 +176,7 @@ def test_a_running_run_shows_each_result_as_soon_as_it_is_there(visit) -> None:
     Result.objects.filter(run=run).exclude(pk=results[0].pk).update(status=ResultStatus.DONE, outcome="success")
     Run.objects.filter(pk=run.pk).update(status=RunStatus.PARTIAL, finished_at=timezone.now())
     expect(page.locator(".nr-headline")).to_contain_text("Partly failed")
-    expect(page.locator("#nr-cancel")).to_have_count(0)
+    expect(page.get_by_role("button", name="Cancel")).to_have_count(0)
     assert page.evaluate("window.sameDocument") is True
 
 

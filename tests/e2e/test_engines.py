@@ -2,45 +2,24 @@
 
 from __future__ import annotations
 
-import os
-import socket
-import uuid
-from collections.abc import Iterator
-
-import psycopg
 import pytest
 
 from devices.simulator.fleet import SimulatedFleet
 from devices.simulator.spec import SimDevice, SimLogin
+from tests.e2e.engines import ENGINES, engine
 from tests.e2e.portal import Portal
 
 pytestmark = pytest.mark.e2e
-SERVER = os.environ.get("NETRAVEN_TEST_POSTGRES", "postgres://postgres@127.0.0.1:5432")
-REDIS = os.environ.get("NETRAVEN_TEST_REDIS", "redis://127.0.0.1:6379/13")
 
 
-@pytest.fixture
-def database() -> Iterator[str]:
-    """A database of its own on the PostgreSQL server, dropped afterwards."""
-    name = f"netraven_{uuid.uuid4().hex[:12]}"
-    try:
-        server = psycopg.connect(f"{SERVER}/postgres", autocommit=True, connect_timeout=5)
-    except psycopg.OperationalError as error:
-        pytest.fail(f"PostgreSQL does not answer ({error}); `make services` installs and starts it.")
-    with server:
-        server.execute(f'CREATE DATABASE "{name}"')
-        yield f"{SERVER}/{name}"
-        server.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+@pytest.fixture(params=ENGINES[1:])
+def variables(request):
+    with engine(request.param) as found:
+        yield found
 
 
-@pytest.mark.parametrize("broker", ["", REDIS], ids=["database as broker", "redis as broker"])
-def test_a_backup_goes_the_whole_way_on_postgresql(database, broker, tmp_path):
-    if broker:
-        try:
-            socket.create_connection(("127.0.0.1", 6379), timeout=5).close()
-        except OSError as error:
-            pytest.fail(f"Redis does not answer ({error}); `make services` installs and starts it.")
-    portal = Portal(tmp_path / "home", DATABASE_URL=database, NETRAVEN_BROKER_URL=broker, NETRAVEN_GRACE_S="10")
+def test_a_backup_goes_the_whole_way(variables, tmp_path):
+    portal = Portal(tmp_path / "home", NETRAVEN_GRACE_S="10", **variables)
     portal.setup()
     devices = [SimDevice(f"pg{n}", "arista_eos", (SimLogin("ops", "right-8812"),), tags=("pg",)) for n in range(6)]
     with portal.running(), SimulatedFleet(devices) as fleet:

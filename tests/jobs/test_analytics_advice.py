@@ -202,6 +202,16 @@ def test_a_success_of_a_test_takes_a_device_off_the_list():
     assert listed() == []
 
 
+def test_the_results_shown_of_a_listed_device_are_those_that_listed_it_and_no_tests():
+    credential("a")
+    r1 = device("r1")
+    for _ in range(3):
+        result(r1, "held")
+    result(r1, "rejected", run("credential_test"))
+    (detail,) = loginless_details(loginless(facts()).found)
+    assert detail.outcomes == ["held", "held", "held"]
+
+
 def test_a_device_whose_credential_stopped_working_is_listed_with_what_opened_it_last():
     a = credential("a")
     r1 = device("r1")

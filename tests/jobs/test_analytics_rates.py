@@ -256,7 +256,7 @@ def test_the_command_reports_rates_and_advice(ledger):
     assert "By site" in done.out
     assert "Bonn" in done.out
     assert "This saves about 6 failed logins a week (6 in the replay)" in done.out
-    assert "every matching credential is proven wrong there" in done.out
+    assert "Every credential that may be tried is proven wrong here." in done.out
     assert "None." in done.out.split("Redundant")[1].split("Order")[0]
 
 

@@ -13,6 +13,7 @@ from devices.models import Device
 from devices.services import save_device
 from tests.commands import run
 from tests.jobs.fleet import credential
+from tests.netraven_site.api_helpers import hold_account, make_key
 
 pytestmark = pytest.mark.django_db
 
@@ -99,3 +100,34 @@ def test_an_unknown_device_is_wrong_use(device):
     done = run("candidates", "r11")
     assert done.code == 2
     assert "Did you mean r1?" in done.err
+
+
+def test_an_account_without_rejections_left_is_said_to_be_held(device):
+    held = credential("held", "p", tags=["dc"], priority=1)
+    credential("next", "p", username="other", tags=["dc"])
+    hold_account(held, device)
+    RememberedRejection.objects.all().delete()
+    first, second = rows()
+    assert first["order"] == 1
+    assert "3 of 3 rejections of ops in AAA domain default are used up" in first["held"]
+    assert first["held_until"]
+    assert second["held"] is None
+    told = run("candidates", "r1").out
+    assert "held now" in told
+    assert "./manage.py release_credential held" in told
+
+
+@pytest.mark.parametrize(
+    ("states", "words"),
+    [
+        (["pending"], "waits for approval"),
+        (["pinned", "pending"], "another host key than the pinned one"),
+        (["pinned", "retired"], None),
+    ],
+)
+def test_a_host_key_that_waits_is_said_to_stand_before_every_password(device, states, words):
+    credential("one", "p", tags=["dc"])
+    for state in states:
+        make_key(device, f"SHA256:{state}", state)
+    blocked = json.loads(run("candidates", "r1", "--json").out)["blocked"]
+    assert (words in blocked) if words else blocked is None

@@ -242,6 +242,90 @@ def test_wrong_use_exits_with_2_and_starts_nothing(lab, no_worker, arguments, wo
     assert not Run.objects.exists()
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--kind", "command", "--set", "commands"], "--set takes NAME=VALUE"),
+        (["--kind", "command", "--set", "=x"], "--set takes NAME=VALUE"),
+        (["--kind", "command"], "Commands (commands) is missing"),
+        (["--kind", "command", "--set", "commands=reload"], "'reload' is refused"),
+        (["--kind", "command", "--set", "commands=dis cu"], "'dis cu' is refused on arista_eos"),
+        (["--kind", "reachability", "--set", "login=yes", "--set", "login=no"], "login is given more than once"),
+        (["--kind", "reachability", "--set", "lgoin=yes"], "no parameter lgoin. Did you mean login?"),
+        (["nightly", "--set", "login=yes"], "go with --kind"),
+        (["--retry", "1", "--tag", "lab"], "go with --kind"),
+        (["--retry", "1"], "There is no run 1"),
+        (["--cancel", "1"], "There is no run 1"),
+        (["--cancel", "1", "--wait"], "do not go with it"),
+        (["--cancel", "1", "--pause", "1"], "do not go together"),
+        (["nightly", "--retry", "1"], "do not go together"),
+        (["--kind", "prune", "--tag", "lab"], "works on no device"),
+    ],
+)
+def test_wrong_parameters_and_directions_exit_with_2_and_start_nothing(lab, no_worker, arguments, words):
+    Job.objects.create(name="nightly", kind="backup")
+    done = run("run_job", *arguments)
+    assert (done.code, done.out) == (2, "")
+    assert words in done.err
+    assert not Run.objects.exists()
+
+
+def test_parameters_are_set_by_name_and_typed(lab, no_worker):
+    done = run("run_job", "--kind", "command", "--set", "commands=show version", "--set", "parse=no", "--json")
+    assert Run.objects.get(pk=json.loads(done.out)["run"]).parameters == {
+        "commands": ["show version"],
+        "parse": False,
+    }
+
+
+def test_before_anything_has_happened_no_time_is_told(lab, no_worker):
+    assert json.loads(run("run_job", "--kind", "backup", "--json").out)["elapsed_s"] is None
+
+
+def test_what_failed_is_tried_again_by_the_number_of_the_run(lab, worker):
+    first = json.loads(run("run_job", "--kind", "backup", "--wait", "--json").out)
+    done = run("run_job", "--retry", str(first["run"]), "--wait", "--json", "--results")
+    report = json.loads(done.out)
+    assert [row["device"] for row in report["results"]] == ["r2"]
+    assert Run.objects.get(pk=report["run"]).retry_of_id == first["run"]
+
+
+def test_a_run_is_paused_resumed_and_cancelled_by_its_number(lab, no_worker):
+    number = str(json.loads(run("run_job", "--kind", "backup", "--json").out)["run"])
+    assert run("run_job", "--pause", number).out == f"Run {number} pauses.\n"
+    assert Run.objects.get().status == RunStatus.PAUSED
+    again = run("run_job", "--pause", number)
+    assert (again.code, again.err.strip()) == (1, "This run is paused already.")
+    assert run("run_job", "--resume", number).code == 0
+    report = json.loads(run("run_job", "--cancel", number, "--json").out)
+    assert (report["status"], report["by_outcome"]) == ("cancelled", {"cancelled": 2})
+
+
+def test_a_kind_without_devices_reports_its_summary(worker):
+    done = run("run_job", "--kind", "prune", "--wait", "--json")
+    report = json.loads(done.out)
+    assert (done.code, report["status"], report["devices"]) == (0, "succeeded", 0)
+    assert report["summary"]["runs"] == 0
+    text = run("run_job", "--kind", "prune", "--wait")
+    assert "started: it works on no device." in text.out
+    assert "Pruning: succeeded, in" in text.out
+    assert "guard logins: 0" in text.out
+
+
+def test_answers_to_commands_are_printed_by_device(lab, worker):
+    report = json.loads(run("run_job", "--kind", "command", "--set", "commands=show version", "--wait", "--json").out)
+    number = str(report["run"])
+    shown = run("show_output", number)
+    assert shown.code == 0
+    assert "=== r1: show version" in shown.out
+    assert "Cisco IOS Software" in shown.out
+    rows = json.loads(run("show_output", number, "--device", "r1", "--command", "show version", "--json").out)
+    assert [row["device"] for row in rows] == ["r1"]
+    assert rows[0]["rows"][0]["hostname"] == "r1"
+    assert run("show_output", number, "--device", "r9").code == 1
+    assert run("show_output", "999").code == 2
+
+
 def test_a_disabled_job_is_refused(lab, no_worker):
     Job.objects.create(name="nightly", kind="backup", enabled=False)
     done = run("run_job", "nightly")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from django.core.exceptions import ValidationError
 
@@ -14,8 +16,9 @@ from devices.simulator.fleet import SimulatedFleet
 from devices.simulator.spec import Fault, SimDevice, SimLogin
 from jobs.choices import RunStatus, ShardStatus, Trigger
 from jobs.engine import drain
+from jobs.engine.claims import claim
 from jobs.engine.runs import recover
-from jobs.engine.shard import claim, run_shard
+from jobs.engine.shard import run_shard
 from jobs.models import Attempt, Result, Shard
 from jobs.services import cancel_run, candidates_for_device, progress, start_adhoc
 from tests.jobs.fleet import credential, register, run_now
@@ -250,7 +253,8 @@ def test_a_shard_whose_worker_was_lost_is_handed_out_and_finished_again(one):
     shard = run.shards.get()
     assert claim(shard.pk) is not None  # a worker that dies here
     Result.objects.update(started_at=run.created_at)
-    Shard.objects.update(lease_until=run.created_at)
+    long_ago = run.created_at - timedelta(minutes=5)
+    Shard.objects.update(holder="elsewhere:boot-1:1", lease_until=long_ago, suspected_at=long_ago)
     assert recover() == 1
     run_shard(shard.pk)
     result = Result.objects.get()

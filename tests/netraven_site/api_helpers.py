@@ -17,7 +17,9 @@ from devices.configs.store import prepare, save_version
 from devices.models import ConfigVersion, Device, HostKey
 from devices.services import save_device
 from jobs.choices import ResultStatus, RunStatus
+from jobs.maintenance import save_window
 from jobs.models import Attempt, Job, Result, Run
+from jobs.windows import MaintenanceWindow
 from netraven_site.models import ApiToken
 
 ROOT = "/api/v1/"
@@ -138,3 +140,13 @@ def make_job(name: str = "Nightly", tags: tuple[str, ...] = (), **fields: Any) -
 
         job.tags.set([Tag.objects.get_or_create(name=tag)[0] for tag in tags])
     return job
+
+
+def make_window(name: str = "Weekend", tags: tuple[str, ...] = ("core",), **fields: Any) -> MaintenanceWindow:
+    """A window that is open now, unless its fields say otherwise."""
+    from taggit.models import Tag
+
+    begun = timezone.now() - timedelta(minutes=5)
+    values = {"starts_at": begun, "duration_min": 120} if "cron" not in fields else {"duration_min": 120}
+    found = [Tag.objects.get_or_create(name=tag)[0] for tag in tags]
+    return save_window(MaintenanceWindow(name=name), tags=found, **{**values, **fields})

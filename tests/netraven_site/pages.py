@@ -14,6 +14,8 @@ from tests.netraven_site.api_helpers import user_with
 LISTS = {
     "devices_device": "devices.view_device",
     "devices_configversion": "devices.view_configversion",
+    "devices_keptaside": "devices.view_keptaside",
+    "devices_retentionrule": "devices.view_retentionrule",
     "devices_hostkey": "devices.view_hostkey",
     "credentials_credential": "credentials.view_credential",
     "credentials_guardaccount": "credentials.view_guardaccount",
@@ -21,6 +23,8 @@ LISTS = {
     "jobs_job": "jobs.view_job",
     "jobs_run": "jobs.view_run",
     "jobs_attempt": "jobs.view_attempt",
+    "jobs_maintenancewindow": "jobs.view_maintenancewindow",
+    "jobs_concurrencylimit": "jobs.view_concurrencylimit",
     "auth_user": "auth.view_user",
     "auth_group": "auth.view_group",
     "taggit_tag": "taggit.view_tag",

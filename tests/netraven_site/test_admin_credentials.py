@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.contrib.admin.models import LogEntry
 from django.urls import reverse
 
 from credentials.guard import get_guard
@@ -212,7 +213,7 @@ def test_the_page_shows_the_devices_it_matches_and_which_it_opened() -> None:
     make_device("other", tags=("lab",))
     Device.objects.filter(pk=opened.pk).update(last_good_credential=row)
     page = administrator().get(page_of(CREDENTIALS, row.pk))
-    assert [device.name for device in page.context["devices"]] == ["sw1", "sw2"]
+    assert [each["device"].name for each in page.context["devices"]] == ["sw1", "sw2"]
     assert (page.context["device_count"], page.context["opened_count"]) == (2, 1)
 
 
@@ -296,3 +297,80 @@ def test_remembered_rejections_say_where_and_lead_to_the_credential() -> None:
     page = body(administrator().get(list_of("credentials_rememberedrejection")))
     assert "AAA domain default" in page
     assert page_of(CREDENTIALS, credential.pk) in page
+
+
+def test_a_release_keeps_the_reason_on_record_and_shows_it() -> None:
+    _held()
+    client = administrator("vera")
+    account = GuardAccount.objects.get()
+    client.post(page_of("credentials_guardaccount", account.pk, "release"), {"reason": "password corrected"})
+    seen = text_of(client.get(list_of("credentials_guardaccount")))
+    assert "Account netops in AAA domain default vera password corrected" in seen
+    history = LogEntry.objects.get(object_id=str(account.pk))
+    assert history.change_message == "Released. password corrected"
+
+
+def test_the_page_of_held_accounts_names_the_credentials_and_what_is_not_sent_again() -> None:
+    credential, _ = _held()
+    page = administrator().get(list_of("credentials_guardaccount"))
+    assert "tried again in 14 min" in text_of(page)
+    assert [login.credential_name for login in page.context["accounts"][0]["logins"]] == ["team"] * 3
+    assert [row.credential for row in page.context["remembered"]] == [credential] * len(page.context["remembered"])
+    assert page.context["remembered"]
+
+
+# --- the order --------------------------------------------------------------------------------------
+def test_the_page_shows_the_priority_of_each_tag_and_where_it_comes_from() -> None:
+    row = make_credential(tags=("core", "branch"), priority=50, tag_priorities={"branch": 200})
+    (
+        make_device("sw1", tags=("core",)),
+        make_device("sw2", tags=("branch",)),
+        make_device("sw3", tags=("core", "branch")),
+    )
+    page = administrator().get(page_of(CREDENTIALS, row.pk))
+    assert "branch 200 the tag 2 core 50 the credential 2" in text_of(page)
+    found = {
+        each["device"].name: (each["candidate"].priority, each["candidate"].priority_from)
+        for each in page.context["devices"]
+    }
+    assert found == {"sw1": (50, "credential"), "sw2": (200, "tag branch"), "sw3": (200, "tag branch")}
+
+
+def test_the_list_shows_the_priorities_of_tags() -> None:
+    make_credential(tags=("core", "branch"), priority=50, tag_priorities={"branch": 200})
+    assert "50* Central branch = 200 core" in text_of(administrator().get(list_of(CREDENTIALS)))
+
+
+def test_a_second_credential_of_the_same_account_is_pointed_out() -> None:
+    make_credential()
+    client = administrator()
+    answer = client.post(reverse("admin:credentials_credential_add"), _form(name="second", password="p"), follow=True)
+    assert any("'team' has the same user name and scope" in text for text in messages_of(answer))
+    assert Credential.objects.count() == 2
+    page = client.get(page_of(CREDENTIALS, Credential.objects.get(name="second").pk))
+    assert "'team' has the same user name and scope" in text_of(page)
+
+
+@pytest.mark.parametrize(
+    ("priorities", "words"),
+    [
+        ("core = first", "Write tag = number"),
+        ("core = 9999999", "from -1,000,000 to 1,000,000"),
+        (f"core = {'9' * 40}", "from -1,000,000 to 1,000,000"),
+        ("edge = 3", "a tag that is not set"),
+    ],
+)
+def test_a_wrong_priority_of_a_tag_is_refused(priorities: str, words: str) -> None:
+    answer = administrator().post(
+        reverse("admin:credentials_credential_add"), _form(password="p", tag_priorities=priorities)
+    )
+    assert words in text_of(answer)
+    assert not Credential.objects.exists()
+
+
+def test_a_priority_below_zero_is_taken() -> None:
+    administrator().post(
+        reverse("admin:credentials_credential_add"), _form(password="p", priority="-5", tag_priorities="core = -7")
+    )
+    row = Credential.objects.get()
+    assert (row.priority, row.tag_links.get().priority) == (-5, -7)

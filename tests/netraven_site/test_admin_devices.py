@@ -146,7 +146,7 @@ def test_the_page_says_which_credentials_would_be_tried_in_which_order_and_why()
     make_credential("first", tags=("lab",), priority=10)
     make_credential("spare", tags=(), is_fallback=True)
     page = administrator().get(page_of(DEVICES, device.pk))
-    assert [each["candidate"].name for each in page.context["candidates"]] == ["first", "second", "spare"]
+    assert [each.candidate.name for each in page.context["explanation"].candidates] == ["first", "second", "spare"]
     seen = text_of(page)
     assert "shares tag lab; priority 10" in seen
     assert "matches every device; fallback, tried last" in seen
@@ -157,7 +157,7 @@ def test_the_page_says_which_credential_is_skipped_and_why() -> None:
     make_credential()
     page = administrator().get(page_of(DEVICES, device.pk))
     assert "Not allowed over telnet." in text_of(page)
-    assert page.context["candidates"][0]["place"] == 0
+    assert page.context["explanation"].candidates[0].order is None
 
 
 def test_a_device_without_any_credential_says_what_to_do() -> None:

@@ -1,28 +1,30 @@
-"""Jobs, runs with their live progress, and the decisions on host keys."""
+"""Jobs: the form with its kinds and schedules, starting them; and the decisions on host keys."""
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django import forms
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
 from devices.choices import HostKeyState
 from devices.models import HostKey
-from jobs.choices import ResultStatus, RunStatus
-from jobs.models import Job, Result, Run, Shard
-from netraven_site.panels.jobs import parameters_from, parameters_text
+from jobs.choices import RunStatus
+from jobs.kinds import KINDS
+from jobs.models import Job, Run
+from jobs.services import save_job
+from netraven_site.panels.jobform import field_name
 from tests.netraven_site.api_helpers import (
-    config,
     make_credential,
     make_device,
     make_job,
     make_key,
     make_run,
-    make_version,
+    make_window,
 )
 from tests.netraven_site.pages import administrator, body, list_of, messages_of, page_of, staff_with, text_of
 
@@ -32,7 +34,15 @@ QUEUE = "/admin/devices/hostkey/"
 
 
 def _form(**changed: Any) -> dict[str, Any]:
-    return {"name": "Nightly", "description": "", "enabled": "on", "kind": "backup", "parameters_lines": "", **changed}
+    return {
+        "name": "Nightly",
+        "description": "",
+        "enabled": "on",
+        "kind": "backup",
+        "recurrence": "none",
+        "overlap": "skip",
+        **changed,
+    }
 
 
 # --- jobs -----------------------------------------------------------------------------------------
@@ -52,17 +62,12 @@ def test_the_form_of_a_job_offers_every_kind_with_its_meaning() -> None:
     assert "Fetch the running configuration" in form.fields["kind"].help_text
 
 
-@pytest.mark.parametrize(
-    ("lines", "says"),
-    [
-        ("speed = 5", "A backup takes no parameters"),
-        ("nonsense", "name = value"),
-        ("= 5", "name = value"),
-    ],
-)
-def test_parameters_that_the_kind_does_not_take_are_refused(lines: str, says: str) -> None:
-    page = administrator().post(reverse("admin:jobs_job_add"), _form(parameters_lines=lines))
-    assert says in text_of(page)
+def test_what_the_kind_refuses_stands_at_its_field_and_nothing_is_written() -> None:
+    page = administrator().post(
+        reverse("admin:jobs_job_add"), _form(kind="credential_test", credential_test__credential="ghost")
+    )
+    errors = page.context["adminform"].form.errors
+    assert list(errors) == ["credential_test__credential"]
     assert not Job.objects.exists()
 
 
@@ -71,19 +76,190 @@ def test_parameters_are_kept_and_shown_again() -> None:
     client = administrator()
     client.post(
         reverse("admin:jobs_job_add"),
-        _form(kind="credential_test", parameters_lines="credential = noc", all_devices="on"),
+        _form(kind="credential_test", credential_test__credential="noc", all_devices="on"),
     )
     job = Job.objects.get()
     assert job.parameters == {"credential": "noc"}
-    assert "credential = noc" in body(client.get(page_of("jobs_job", job.pk, "change")))
+    form = client.get(page_of("jobs_job", job.pk, "change")).context["adminform"].form
+    assert form["credential_test__credential"].value() == "noc"
+    assert "Credential noc" in text_of(client.get(page_of("jobs_job", job.pk)))
+
+
+def test_the_fields_of_other_kinds_are_not_read() -> None:
+    make_credential("noc")
+    administrator().post(reverse("admin:jobs_job_add"), _form(credential_test__credential="noc"))
+    assert Job.objects.get().parameters == {}
+
+
+def test_every_parameter_of_every_kind_has_a_field_of_its_type() -> None:
+    form = administrator().get(reverse("admin:jobs_job_add")).context["adminform"].form
+    of_type = {"flag": forms.BooleanField, "choice": forms.ChoiceField, "credential": forms.ChoiceField}
+    for kind in KINDS.values():
+        for parameter in kind.parameters:
+            field = form.fields[field_name(kind.name, parameter.name)]
+            assert isinstance(field, of_type.get(parameter.type, forms.CharField)), (kind.name, parameter.name)
+            assert field.help_text == parameter.help_text
+            assert not field.required, "of the chosen kind the service says it, of the others nobody"
+
+
+def test_the_names_of_credentials_are_for_those_who_may_see_them() -> None:
+    make_credential("noc")
+    few = staff_with("jobs.view_job", "jobs.add_job").get(reverse("admin:jobs_job_add"))
+    assert "noc" not in text_of(few)
+    assert "noc" in text_of(administrator().get(reverse("admin:jobs_job_add")))
+
+
+def test_who_may_only_write_jobs_sets_up_none_that_deletes_what_others_keep() -> None:
+    client = staff_with("jobs.view_job", "jobs.add_job")
+    answer = client.post(reverse("admin:jobs_job_add"), _form(kind="prune"))
+    assert "Pruning needs the permission jobs.delete_run" in text_of(answer)
+    assert not Job.objects.exists()
+
+
+def test_a_job_on_no_device_drops_the_devices_of_the_kind_before_and_runs() -> None:
+    device = make_device()
+    client = administrator()
+    form = _form(kind="prune", tags=[device.tags.get().pk], devices=[device.pk], all_devices="on")
+    client.post(reverse("admin:jobs_job_add"), form)
+    job = Job.objects.get()
+    assert (job.kind, job.all_devices, job.tags.count(), job.devices.count()) == ("prune", False, 0, 0)
+    page = text_of(client.get(page_of("jobs_job", job.pk)))
+    assert "Run now" in page
+    assert "No enabled device is chosen" not in page
+    answer = client.post(page_of("jobs_job", job.pk, "run"), follow=True)
+    assert "of 0 devices" not in text_of(answer)
+    assert "0 devices" not in " ".join(messages_of(answer))
+    assert Run.objects.get().status == RunStatus.QUEUED
+
+
+def test_parameters_with_defaults_are_filled_in_by_the_form() -> None:
+    form = administrator().get(reverse("admin:jobs_job_add")).context["adminform"].form
+    for kind in KINDS.values():
+        for parameter in kind.parameters:
+            if parameter.default is not None:
+                assert form[field_name(kind.name, parameter.name)].value() == parameter.default
+
+
+# --- schedules ------------------------------------------------------------------------------------
+def test_a_job_is_scheduled_by_its_form_and_its_page_says_when() -> None:
+    client = administrator()
+    client.post(
+        reverse("admin:jobs_job_add"),
+        _form(recurrence="cron", cron="15 2 * * 1-5", time_zone="Europe/Berlin", jitter="10 min", overlap="queue"),
+    )
+    job = Job.objects.get()
+    assert (job.cron, job.jitter_s, job.overlap) == ("15 2 * * 1-5", 600, "queue")
+    assert job.next_run_at is not None
+    page = text_of(client.get(page_of("jobs_job", job.pk)))
+    assert "At 02:15 on Monday through Friday (Europe/Berlin), put off by up to 10 min" in page
+    assert page.count(" CE") >= 3, "three starts with their zone"
+    assert "Start when the earlier run has ended" in page
+
+
+def test_an_interval_is_typed_and_shown_in_words() -> None:
+    client = administrator()
+    client.post(reverse("admin:jobs_job_add"), _form(recurrence="interval", every="1 h 30 min"))
+    job = Job.objects.get()
+    assert job.interval_s == 5400
+    assert 'value="1 h 30 min"' in body(client.get(page_of("jobs_job", job.pk, "change")))
+    assert "Every 1 h 30 min" in text_of(client.get(page_of("jobs_job", job.pk)))
+
+
+def test_a_single_start_is_typed_on_the_clock_of_its_zone() -> None:
+    client = administrator()
+    form = _form(recurrence="once", start_at="2030-07-01T02:15", time_zone="Europe/Berlin")
+    client.post(reverse("admin:jobs_job_add"), form)
+    job = Job.objects.get()
+    assert job.next_run_at == datetime(2030, 7, 1, 0, 15, tzinfo=UTC)
+    assert 'value="2030-07-01T02:15"' in body(client.get(page_of("jobs_job", job.pk, "change")))
 
 
 @pytest.mark.parametrize(
-    "parameters",
-    [{}, {"a": "text = more"}, {"a": 5, "b": [1, "x"], "c": True, "d": None}, {"a": "5"}, {"a": "ü\\n"}, {"a": '"q"'}],
+    ("changed", "field", "says"),
+    [
+        ({"recurrence": "cron", "cron": "0 0 30 2 *"}, "cron", "never fires"),
+        ({"recurrence": "cron", "cron": "0 0 * * *", "time_zone": "berlin"}, "time_zone", "did you mean Europe/Berlin"),
+        ({"recurrence": "interval"}, "every", "how long"),
+        ({"recurrence": "interval", "every": "30 s"}, "every", "60"),
+        ({"recurrence": "interval", "every": "soon"}, "every", "such as 15 min"),
+        ({"recurrence": "interval", "every": "90"}, "every", "with its unit"),
+        ({"recurrence": "interval", "every": "1 h", "jitter": "2 h"}, "jitter", "no longer than"),
+        ({"recurrence": "once"}, "start_at", "Say when"),
+        ({"recurrence": "once", "start_at": "2020-01-01T00:00"}, "start_at", "This time is past"),
+        ({"recurrence": "once", "start_at": "tomorrow"}, "start_at", "Write date and time"),
+        (
+            {"recurrence": "once", "start_at": "9999-12-31T23:59", "time_zone": "America/Los_Angeles"},
+            "start_at",
+            "too far away",
+        ),
+        (
+            {"recurrence": "once", "start_at": "2030-03-31T02:30", "time_zone": "Europe/Berlin"},
+            "start_at",
+            "the clock jumps over it",
+        ),
+        ({"max_parallel": "0"}, "max_parallel", "1"),
+    ],
 )
-def test_parameters_survive_being_written_as_lines(parameters: dict[str, Any]) -> None:
-    assert parameters_from(parameters_text(parameters)) == parameters
+def test_a_schedule_that_cannot_be_is_refused_at_its_field(changed: dict[str, str], field: str, says: str) -> None:
+    page = administrator().post(reverse("admin:jobs_job_add"), _form(**changed))
+    assert says in " ".join(page.context["adminform"].form.errors[field])
+    assert not Job.objects.exists()
+
+
+def test_a_disabled_job_says_that_it_does_not_start() -> None:
+    job = save_job(Job(name="n"), kind="backup", recurrence="cron", cron="0 2 * * *", enabled=False)
+    assert "none while the job is disabled" in text_of(administrator().get(page_of("jobs_job", job.pk)))
+
+
+def test_the_list_of_jobs_shows_the_next_start_and_one_that_waits() -> None:
+    save_job(Job(name="later"), kind="backup", recurrence="cron", cron="0 2 * * *")
+    waiting = save_job(Job(name="waiting"), kind="backup", recurrence="cron", cron="0 2 * * *", overlap="queue")
+    Job.objects.filter(pk=waiting.pk).update(next_run_at=timezone.now() - timedelta(minutes=3))
+    earlier = make_run(make_device(), job=waiting, status=RunStatus.RUNNING, finished_at=None)
+    client = administrator()
+    rows = text_of(client.get(list_of("jobs_job")))
+    assert " in " in rows
+    assert "waits" in rows
+    assert f"until run #{earlier.pk} has ended" in text_of(client.get(page_of("jobs_job", waiting.pk)))
+
+
+def test_the_list_of_jobs_is_filtered_by_schedule() -> None:
+    save_job(Job(name="by the clock"), kind="backup", recurrence="cron", cron="0 2 * * *")
+    make_job("by hand")
+    found = administrator().get(list_of("jobs_job") + "?recurrence=cron").context["cl"].result_list
+    assert [job.name for job in found] == ["by the clock"]
+
+
+def test_while_a_schedule_is_typed_its_next_starts_are_told() -> None:
+    url = reverse("admin:jobs_job_preview")
+    client = administrator()
+    told = client.get(url, {"recurrence": "cron", "cron": "15 2 * * *", "time_zone": "Asia/Tokyo"}).json()
+    assert told["words"] == "At 02:15 every day (Asia/Tokyo)"
+    assert len(told["starts"]) == 3
+    assert all(" 02:15 JST, in " in start for start in told["starts"])
+    wrong = client.get(url, {"recurrence": "cron", "cron": "0 0 30 2 *"}).json()
+    assert "never fires" in wrong["errors"]["cron"][0]
+    assert wrong["starts"] == []
+    past = client.get(url, {"recurrence": "once", "start_at": "2020-01-01T00:00"}).json()
+    assert "past" in past["errors"]["start_at"][0]
+    assert client.get(url, {"recurrence": "interval", "every": "x"}).json()["errors"]["every"]
+    assert client.get(url).json() == {"words": "Only when somebody starts it", "starts": [], "errors": {}}
+    assert staff_with("jobs.view_job").get(url, {"recurrence": "cron"}).status_code == 403
+
+
+# --- starting -------------------------------------------------------------------------------------
+def test_a_job_says_how_many_of_its_devices_are_in_a_window_and_can_work_on_them_all_the_same() -> None:
+    device = make_device()
+    job = make_job(all_devices=True)
+    window = make_window(tags=("core",))
+    client = administrator()
+    page = client.get(page_of("jobs_job", job.pk))
+    assert "also on the 1 in a maintenance window" in text_of(page)
+    assert window.name in text_of(page)
+    client.post(page_of("jobs_job", job.pk, "run"))
+    client.post(page_of("jobs_job", job.pk, "run"), {"ignores_windows": "yes"})
+    assert list(Run.objects.order_by("pk").values_list("ignores_windows", flat=True)) == [False, True]
+    assert device.results.count() == 2
 
 
 def test_a_job_says_on_how_many_devices_it_would_run_now() -> None:
@@ -143,112 +319,6 @@ def test_several_jobs_are_started_after_a_confirmation_that_counts_devices() -> 
     assert not Run.objects.exists()
     client.post(list_of("jobs_job"), {**data, "confirmed": "yes"})
     assert sorted(Run.objects.values_list("job_name", flat=True)) == ["one", "two"]
-
-
-# --- runs -----------------------------------------------------------------------------------------
-def _running(done: int, left: int) -> Run:
-    now = timezone.now()
-    run = Run.objects.create(
-        job_name="Backup",
-        kind="backup",
-        status=RunStatus.RUNNING,
-        device_count=done + left,
-        created_at=now - timedelta(seconds=4),
-        started_at=now,
-        requested_by_name="vera",
-    )
-    shard = Shard.objects.create(run=run, number=1)
-    for number in range(done + left):
-        device = make_device(f"sw{number:02}")
-        finished = {"status": ResultStatus.DONE, "outcome": "success", "duration_s": 1.5} if number < done else {}
-        Result.objects.create(run=run, shard=shard, device=device, device_name=device.name, **finished)
-    return run
-
-
-def test_the_progress_of_a_run_is_read_as_json_with_the_part_of_the_page_that_changes() -> None:
-    run = _running(done=2, left=3)
-    answer = administrator().get(page_of("jobs_run", run.pk, "progress"))
-    data = answer.json()
-    assert (data["finished"], data["done"], data["total"]) == (False, 2, 5)
-    assert data["by_outcome"] == {"success": 2}
-    assert "<b>2</b> of 5 devices" in data["html"]
-    assert "<html" not in data["html"]
-    assert "started by" in data["html"]
-    assert "no-store" in answer["Cache-Control"]
-
-
-def test_a_running_page_asks_again_and_a_finished_one_does_not() -> None:
-    client = administrator()
-    running = body(client.get(page_of("jobs_run", _running(1, 1).pk)))
-    finished = body(client.get(page_of("jobs_run", make_run(make_device()).pk)))
-    assert 'data-nr-poll="/admin/jobs/run/' in running
-    assert 'data-nr-every="2000"' in running
-    assert "data-nr-poll" not in finished
-
-
-def test_progress_and_page_need_the_right_to_see_runs() -> None:
-    run = make_run(make_device())
-    client = staff_with("devices.view_device")
-    assert client.get(page_of("jobs_run", run.pk, "progress")).status_code == 403
-    assert client.get(page_of("jobs_run", run.pk)).status_code == 403
-
-
-def test_what_failed_stands_first_with_advice_and_a_place_where_it_is_mended() -> None:
-    run = make_run(make_device("a"), make_device("b"))
-    bad = make_device("z")
-    Result.objects.create(
-        run=run, device=bad, device_name="z", status=ResultStatus.DONE, outcome="host_key_changed", detail="<new>"
-    )
-    page = administrator().get(page_of("jobs_run", run.pk))
-    assert [row.device_name for row in page.context["page"]] == ["z", "a", "b"]
-    assert "Approve the new key only if you know why it changed." in text_of(page)
-    assert "/admin/devices/hostkey/?device=z" in body(page)
-    assert "<new>" not in body(page)
-
-
-@pytest.mark.parametrize(
-    ("chosen", "found"), [("rejected", ["b"]), ("tone:good", ["a"]), ("pending", []), ("rubbish", ["b", "a"])]
-)
-def test_results_are_filtered_by_outcome(chosen: str, found: list[str]) -> None:
-    run = make_run(make_device("a"))
-    device = make_device("b")
-    Result.objects.create(run=run, device=device, device_name="b", status=ResultStatus.DONE, outcome="rejected")
-    page = administrator().get(page_of("jobs_run", run.pk) + f"?outcome={chosen}")
-    assert [row.device_name for row in page.context["page"]] == found
-
-
-def test_a_result_leads_to_the_version_that_it_stored() -> None:
-    device = make_device()
-    version = make_version(device, config("vlan 1"))
-    run = make_run(device)
-    Result.objects.update(config_version=version, config_changed=True)
-    page = body(administrator().get(page_of("jobs_run", run.pk)))
-    assert page_of("devices_configversion", version.pk) in page
-    assert "v1 changed" in page
-
-
-def test_a_run_is_cancelled_by_those_who_may() -> None:
-    run = _running(done=1, left=2)
-    assert staff_with("jobs.view_run").post(page_of("jobs_run", run.pk, "cancel")).status_code == 403
-    answer = administrator().post(page_of("jobs_run", run.pk, "cancel"), follow=True)
-    assert "The run stops" in messages_of(answer)[0]
-    run.refresh_from_db()
-    assert run.cancel_requested
-
-
-def test_a_run_that_has_ended_cannot_be_cancelled() -> None:
-    run = make_run(make_device())
-    answer = administrator().post(page_of("jobs_run", run.pk, "cancel"), follow=True)
-    assert "already ended" in messages_of(answer)[0]
-    assert "Cancel" not in text_of(answer)
-
-
-def test_the_page_of_a_run_costs_the_same_for_many_results(django_assert_max_num_queries) -> None:
-    client = administrator()
-    run = _running(done=60, left=0)
-    client.get(page_of("jobs_run", run.pk))
-    with django_assert_max_num_queries(14):
-        client.get(page_of("jobs_run", run.pk))
 
 
 # --- host keys --------------------------------------------------------------------------------------

@@ -33,6 +33,9 @@ LISTS = {
     "runs": "jobs.view_run",
     "versions": "devices.view_configversion",
     "attempts": "jobs.view_attempt",
+    "kinds": "jobs.view_job",
+    "maintenance-windows": "jobs.view_maintenancewindow",
+    "concurrency-limits": "jobs.view_concurrencylimit",
 }
 
 
@@ -177,6 +180,9 @@ def test_each_way_of_writing_needs_its_own_permission(method, verb, code):
         ("jobs/{j}/run/", ["jobs.view_job"], "jobs.run_job", {}, 201),
         ("runs/", ["jobs.view_run", "jobs.add_run"], "jobs.run_job", {"kind": "backup"}, 201),
         ("runs/{r}/cancel/", ["jobs.view_run", "jobs.change_run"], "jobs.run_job", {}, 409),
+        ("runs/{r}/pause/", ["jobs.view_run", "jobs.change_run"], "jobs.run_job", {}, 409),
+        ("runs/{r}/resume/", ["jobs.view_run", "jobs.change_run"], "jobs.run_job", {}, 409),
+        ("runs/{r}/retry/", ["jobs.view_run", "jobs.add_run"], "jobs.run_job", {}, 409),
         (
             "host-keys/{k}/approve/",
             ["devices.view_hostkey", "devices.change_hostkey"],

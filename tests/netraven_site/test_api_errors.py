@@ -146,12 +146,17 @@ def test_a_writer_who_forgot_the_last_slash_is_told(client):
 def test_the_root_names_the_lists(client):
     assert set(client.get("/api/v1/").json()) == {
         "devices",
+        "kinds",
+        "concurrency-limits",
+        "maintenance-windows",
         "credentials",
         "host-keys",
         "held-accounts",
         "jobs",
         "runs",
         "versions",
+        "saved-searches",
+        "incomplete-outputs",
         "attempts",
     }
 
@@ -213,7 +218,7 @@ def test_a_database_that_is_read_only_fails_an_import_in_the_same_way(client, mo
 
 def test_what_others_still_need_is_not_deleted(client, monkeypatch):
     device, other = make_device(), make_device("sw2")
-    raising(monkeypatch, "devices.models.Device.delete", ProtectedError("no", {other}))
+    raising(monkeypatch, "devices.services.Collector.collect", ProtectedError("no", {other}))
     answer = client.delete(f"/api/v1/devices/{device.pk}/")
     assert answer.status_code == 409
     assert answer.json()["detail"] == "This is still used by device sw2. Nothing was deleted."

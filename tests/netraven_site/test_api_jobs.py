@@ -100,7 +100,15 @@ def test_a_wrong_update_of_a_job_changes_nothing(client):
 def test_jobs_are_filtered(client):
     make_job("a", ("core",))
     make_job("b", enabled=False, kind="credential_test")
-    for query, expected in {"tag=core": ["a"], "enabled=false": ["b"], "kind=backup": ["a"]}.items():
+    Job.objects.filter(name="b").update(recurrence="cron", next_run_at="2030-01-01T00:00:00Z")
+    for query, expected in {
+        "tag=core": ["a"],
+        "enabled=false": ["b"],
+        "kind=backup": ["a"],
+        "recurrence=cron": ["b"],
+        "next_run_until=2031-01-01": ["b"],
+        "next_run_since=2031-01-01": [],
+    }.items():
         found = client.get(f"/api/v1/jobs/?{query}").json()["results"]
         assert [row["name"] for row in found] == expected
 

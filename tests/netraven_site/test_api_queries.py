@@ -10,7 +10,9 @@ from credentials.models import Credential, CredentialTag
 from devices.choices import HostKeyState
 from devices.configs.store import prepare, save_version
 from devices.models import ConfigVersion, Device, DeviceTag, HostKey
+from jobs.limits import ConcurrencyLimit
 from jobs.models import Attempt, Job, Result, Run
+from jobs.windows import MaintenanceWindow
 from tests.netraven_site.api_helpers import admin_client, config, make_credential, make_device
 
 pytestmark = pytest.mark.django_db
@@ -39,6 +41,9 @@ def world():
             job = Job.objects.create(name=f"j{n:03}", kind="backup")
             job.tags.set(tags)
             job.devices.set(devices[:3])
+            window = MaintenanceWindow.objects.create(name=f"w{n:03}", cron="0 22 * * 6", duration_min=60)
+            window.tags.set(tags)
+            ConcurrencyLimit.objects.create(scope="site", site=f"s{n:03}", devices=1)
         Run.objects.bulk_create([Run(job_name="r", kind="backup", created_at=now) for _ in numbers])
         HostKey.objects.bulk_create(
             [
@@ -105,6 +110,8 @@ def world():
         "runs/{run}/results/",
         "versions/",
         "attempts/",
+        "maintenance-windows/",
+        "concurrency-limits/",
     ],
 )
 def test_a_list_needs_as_many_queries_for_many_rows_as_for_few(world, where):

@@ -171,6 +171,7 @@ def test_the_menu_is_in_the_order_of_the_day() -> None:
         "Dashboard",
         "Devices",
         "Configurations",
+        "Search",
         "Credentials",
         "Jobs",
         "Runs",

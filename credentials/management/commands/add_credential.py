@@ -11,12 +11,11 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.core.management.base import CommandParser
-from taggit.models import Tag
 
 from credentials.choices import AccountScope
 from credentials.management.output import ReportingCommand, failed, printable, words_of, wrong_use
-from credentials.models import Credential, CredentialTag
-from credentials.services import SecretsInput, create_credential
+from credentials.models import Credential
+from credentials.services import SecretsInput, create_credential, notes_on
 
 _MAX_SECRET_BYTES = 64 * 1024
 _STDIN_SECRETS = {"password": "password", "enable_secret": "enable secret", "passphrase": "passphrase"}
@@ -52,7 +51,14 @@ class Command(ReportingCommand):
             help="devices with any of these tags get this credential; needed unless --fallback",
         )
         parser.add_argument(
-            "--priority", type=int, default=100, metavar="N", help="lower is tried first (default: 100)"
+            "--priority", type=int, default=100, metavar="N", help="lower is tried first, also below 0 (default: 100)"
+        )
+        parser.add_argument(
+            "--tag-priority",
+            action="append",
+            default=[],
+            metavar="TAG=N",
+            help="another priority for devices with this tag; may be repeated",
         )
         parser.add_argument(
             "--scope",
@@ -78,6 +84,7 @@ class Command(ReportingCommand):
                 secrets=secrets,
                 tags=[tag for tag in options["tags"].split(",") if tag.strip()],
                 priority=options["priority"],
+                tag_priorities=_tag_priorities(options["tag_priority"]),
                 scope=options["scope"],
                 allow_telnet=options["allow_telnet"],
                 is_fallback=options["fallback"],
@@ -121,8 +128,10 @@ class Command(ReportingCommand):
 
     # --- report ---------------------------------------------------------------------------------------
     def _report(self, credential: Credential, as_json: bool) -> None:
-        hints = _hints(credential)
-        tags = sorted(link.tag.name for link in credential.tag_links.select_related("tag"))
+        hints = notes_on(credential)
+        links = credential.tag_links.select_related("tag").order_by("tag__name")
+        tags = [link.tag.name for link in links]
+        own = {link.tag.name: link.priority for link in links if link.priority is not None}
         if as_json:
             self.print_json(
                 {
@@ -132,6 +141,7 @@ class Command(ReportingCommand):
                     "secrets": credential.kinds,
                     "tags": tags,
                     "priority": credential.priority,
+                    "tag_priorities": own,
                     "scope": credential.scope,
                     "scope_meaning": credential.scope_meaning,
                     "allow_telnet": credential.allow_telnet,
@@ -145,7 +155,8 @@ class Command(ReportingCommand):
             printable(
                 f"Added {credential.name}: user name {credential.username or '(none)'}, "
                 f"{' and '.join(credential.kinds)}; {matches}; "
-                f"priority {credential.priority} (lower is tried first)."
+                f"priority {credential.priority}{''.join(f', {number} for {tag}' for tag, number in own.items())} "
+                "(lower is tried first)."
             )
         )
         self.stdout.write(f"Scope {credential.scope}: {credential.scope_meaning}")
@@ -155,29 +166,17 @@ class Command(ReportingCommand):
             self.stdout.write(printable(f"Note: {hint}"))
 
 
-def _hints(credential: Credential) -> list[str]:
-    """What may not be meant, in words."""
-    found = []
-    twins = Credential.objects.filter(username=credential.username, scope=credential.scope).exclude(pk=credential.pk)
-    if names := [twin.name for twin in twins.order_by("priority", "id")[:3]]:
-        where = "in an AAA domain" if credential.scope == AccountScope.CENTRAL else "on a device"
-        found.append(
-            f"{', '.join(names)} has the same user name and scope: {where} they are one account, "
-            "and their rejections count together."
-        )
-    for link in credential.tag_links.select_related("tag"):
-        if not _is_used_elsewhere(link.tag):
-            found.append(f"Nothing else has the tag {link.tag.name} yet: it selects no device.")
+def _tag_priorities(given: list[str]) -> dict[str, int]:
+    found = {}
+    for text in given:
+        tag, separator, number = text.rpartition("=")
+        try:
+            found[" ".join(tag.split())] = int(number)
+        except ValueError:
+            separator = ""
+        if not separator:
+            raise wrong_use(f"--tag-priority is TAG=N with a whole number, not {text}.")
     return found
-
-
-def _is_used_elsewhere(tag: Tag) -> bool:
-    # This app knows no devices, so it asks everything that can carry a tag.
-    return any(
-        relation.related_model._default_manager.filter(**{relation.field.name: tag}).exists()
-        for relation in Tag._meta.related_objects
-        if relation.related_model not in (Credential, CredentialTag)
-    )
 
 
 def _ask(what: str) -> str:

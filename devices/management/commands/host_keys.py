@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections import defaultdict
-from pathlib import Path
 from typing import Any
 
 from django.core.management.base import CommandParser
 
-from credentials.management.output import FAILED, ReportingCommand, by_name, failed, printable, wrong_use
+from credentials.management.output import FAILED, ReportingCommand, by_name, failed, printable, read_input, wrong_use
 from devices.choices import HostKeyState
 from devices.host_keys import MAX_BYTES, Action, KnownHostsError, KnownHostsReport, import_known_hosts
 from devices.models import Device, HostKey
@@ -46,6 +45,7 @@ class Command(ReportingCommand):
         approving.add_argument("--json", action="store_true", help="report as one JSON object")
         importing = actions.add_parser("import", help="pin the keys of a known_hosts file")
         importing.add_argument("file", metavar="FILE", help="a known_hosts file; - reads standard input")
+        importing.add_argument("--dry-run", action="store_true", help="report what would be pinned; write nothing")
         importing.add_argument("--json", action="store_true", help="report as one JSON object")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -56,7 +56,7 @@ class Command(ReportingCommand):
             case "approve":
                 self._approve(options["device"], options["fingerprint"], options["json"])
             case "import":
-                self._import(options["file"], options["json"])
+                self._import(options["file"], options["dry_run"], options["json"])
 
     def _list(self, state: str, as_json: bool) -> None:
         keys = HostKey.objects.select_related("device", "decided_by").order_by("device__name", "key_type", "pk")
@@ -71,7 +71,8 @@ class Command(ReportingCommand):
             return
         found = list(keys)
         if not found:
-            self.stdout.write("No host key waits for approval." if state == "pending" else "There are no host keys.")
+            words = {"pending": "No host key waits for approval.", "pinned": "No host key is pinned."}
+            self.stdout.write(words.get(state, "There are no host keys."))
             return
         last = "PINNED NOW" if state == "pending" else "STATE"
         self.print_table(
@@ -121,19 +122,19 @@ class Command(ReportingCommand):
         before = f" Retired: {', '.join(retired)}." if retired else ""
         self.stdout.write(printable(f"Pinned for {device.name}: {chosen.key_type} {chosen.fingerprint}.{before}"))
 
-    def _import(self, name: str, as_json: bool) -> None:
+    def _import(self, name: str, dry_run: bool, as_json: bool) -> None:
         try:
-            report = import_known_hosts(_read(name), None)
+            report = import_known_hosts(read_input(name, MAX_BYTES), None, dry_run=dry_run)
         except KnownHostsError as error:
             raise wrong_use(f"{name}: {error}") from None
         if as_json:
-            self.print_json(_report_as_json(report))
+            self.print_json({"dry_run": dry_run, **_report_as_json(report)})
         else:
-            self._tell(report)
+            self._tell(report, dry_run)
         if report.count(Action.CONFLICT):
             sys.exit(FAILED)
 
-    def _tell(self, report: KnownHostsReport) -> None:
+    def _tell(self, report: KnownHostsReport, dry_run: bool) -> None:
         rows = [key for key in report.keys if key.action != Action.UNCHANGED]
         if rows:
             self.print_table(
@@ -145,8 +146,9 @@ class Command(ReportingCommand):
                 self.stdout.write(printable(f"Line {line.line}: {what}: {line.detail}"))
             if len(lines) > _MOST_SHOWN:
                 self.stdout.write(f"... and {len(lines) - _MOST_SHOWN} more lines: {what}")
+        pinned = "would be pinned" if dry_run else "pinned"
         self.stdout.write(
-            f"{report.count(Action.PINNED)} pinned, {report.count(Action.UNCHANGED)} unchanged, "
+            f"{report.count(Action.PINNED)} {pinned}, {report.count(Action.UNCHANGED)} unchanged, "
             f"{report.count(Action.CONFLICT)} in conflict; {len(report.unmatched)} lines match no device, "
             f"{len(report.ignored)} lines were ignored."
         )
@@ -185,15 +187,3 @@ def _report_as_json(report: KnownHostsReport) -> dict[str, Any]:
         "unmatched": [{"line": line.line, "hosts": line.detail} for line in report.unmatched],
         "ignored": [{"line": line.line, "reason": line.detail} for line in report.ignored],
     }
-
-
-def _read(name: str) -> bytes:
-    """The bytes of a file or of standard input, no more of them than an import takes."""
-    if name == "-":
-        return sys.stdin.buffer.read(MAX_BYTES + 1)
-    try:
-        with Path(name).open("rb") as file:
-            return file.read(MAX_BYTES + 1)
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise wrong_use(f"{name} cannot be read: {reason}.") from None

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import json
 import sys
-from pathlib import Path
 from textwrap import fill
 from typing import Any
 
-from django.core.management.base import CommandError, CommandParser
+from django.core.management.base import CommandParser
 
-from credentials.management.output import ReportingCommand
+from credentials.management.output import ReportingCommand, read_input, wrong_use
 from devices.inventory import importer
 from devices.inventory.columns import COLUMN_HELP, EMPTY_CELLS, FORMULAS, REQUIRED
 from devices.inventory.reader import MAX_BYTES
 from devices.inventory.report import ImportReport
 
 WRONG_ROWS = 1
-WRONG_USE = 2
 
 
 def _epilog() -> str:
@@ -52,14 +50,14 @@ class Command(ReportingCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Import, report, and say by the exit code whether all rows were right."""
-        data = _read(options["file"])
+        data = read_input(options["file"], MAX_BYTES)
         try:
             if options["dry_run"]:
                 report = importer.preview(data)
             else:
                 report = importer.apply(data, skip_errors=options["skip_errors"])
         except importer.InventoryError as error:
-            raise CommandError(str(error), returncode=WRONG_USE) from error
+            raise wrong_use(str(error)) from error
         if options["json"]:
             self.stdout.write(json.dumps(report.as_dict()))
         else:
@@ -85,15 +83,3 @@ class Command(ReportingCommand):
             for words in more:
                 self.stdout.write(f"{'':>{line_width + name_width + 15}}{words}")
         self.stdout.write(report.summary)
-
-
-def _read(name: str) -> bytes:
-    """The bytes of a file or of standard input, no more of them than an import takes."""
-    if name == "-":
-        return sys.stdin.buffer.read(MAX_BYTES + 1)
-    try:
-        with Path(name).open("rb") as file:
-            return file.read(MAX_BYTES + 1)
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise CommandError(f"{name} cannot be read: {reason}.", returncode=WRONG_USE) from error

@@ -6,7 +6,8 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from credentials.management.output import ReportingCommand, by_name, failed
+from credentials.management.output import ReportingCommand, by_name, failed, operator
+from devices.configs.revealing import restore_file, reveal
 from devices.configs.store import by_number, latest, version_text
 from devices.models import ConfigVersion, Device
 
@@ -16,7 +17,7 @@ class Command(ReportingCommand):
 
     help = (
         "Print a device's configuration on standard output exactly as it is stored, with each secret as a "
-        "placeholder: the last good version, or the one of a number."
+        "placeholder unless asked otherwise: the last good version, or the one of a number."
     )
     epilog = "exit codes: 0 printed; 1 there is no such version; 2 wrong use."
 
@@ -25,6 +26,13 @@ class Command(ReportingCommand):
         parser.add_argument("device", metavar="DEVICE", help="name of the device")
         parser.add_argument(
             "--version", dest="number", type=int, metavar="N", help="this version (default: the last good one)"
+        )
+        secret = parser.add_mutually_exclusive_group()
+        secret.add_argument("--reveal", action="store_true", help="with its secrets; this is recorded")
+        secret.add_argument(
+            "--for-restore",
+            action="store_true",
+            help="with its secrets, without the lines that only describe the dump; this is recorded",
         )
         parser.add_argument("--json", action="store_true", help="print one JSON object with the text and its times")
 
@@ -41,7 +49,7 @@ class Command(ReportingCommand):
         version = newest if number is None else by_number(device.pk, number)
         if version is None:
             raise failed(f"{device.name} has no version {number}; {_known(device)}.")
-        text = version_text(version)
+        text = self._text(version, options)
         if not options["json"]:
             self.stdout.write(text, ending="")
             return
@@ -57,6 +65,12 @@ class Command(ReportingCommand):
                 "text": text,
             }
         )
+
+    @staticmethod
+    def _text(version: ConfigVersion, options: dict[str, Any]) -> str:
+        if options["reveal"]:
+            return reveal(version, actor=operator())
+        return restore_file(version, actor=operator()) if options["for_restore"] else version_text(version)
 
 
 def _known(device: Device) -> str:

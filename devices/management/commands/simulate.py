@@ -99,9 +99,10 @@ class Command(BaseCommand):
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, lambda *_: stop.set())
         try:
+            _check_places(options)
             devices, credentials = self._devices(options)
             fleet = FleetProcesses(
-                with_ports(devices, options["base_port"]),
+                _placed(devices, options["base_port"]),
                 processes=options["processes"],
                 state=options["state"],
                 record=options["record"],
@@ -122,8 +123,10 @@ class Command(BaseCommand):
             try:
                 data = json.loads(options["fleet"].read_text(encoding="utf-8"))
                 return [SimDevice.from_json(item) for item in data], []
-            except (OSError, ValueError, TypeError) as error:
-                raise CommandError(f"{options['fleet']}: {error}", returncode=2) from None
+            except OSError as error:
+                raise CommandError(f"{options['fleet']} cannot be read: {error.strerror}.", returncode=2) from None
+            except (ValueError, TypeError) as error:
+                raise CommandError(f"{options['fleet']} is no list of devices: {error}", returncode=2) from None
         wishes = _wishes(options)
         file = self._credentials_file(options)
         credentials = read_credentials(file) if file is not None else None
@@ -161,6 +164,29 @@ class Command(BaseCommand):
             self.stdout.write("The credentials were not written; name a file with --credentials.")
         self.stdout.write("Ctrl-C stops them.")
         self.stdout.flush()
+
+
+def _check_places(options: dict[str, Any]) -> None:
+    """A CommandError names the option whose file would have no folder to lie in."""
+    for name in ("inventory", "credentials", "record"):
+        path = options[name]
+        if path is None:
+            continue
+        if path.is_dir():
+            raise CommandError(f"--{name}: {path} is a folder; name a file.", returncode=2)
+        if not path.parent.is_dir():
+            raise CommandError(f"--{name}: there is no folder {path.parent}.", returncode=2)
+
+
+def _placed(devices: list[SimDevice], base_port: int | None) -> list[SimDevice]:
+    try:
+        return with_ports(devices, base_port)
+    except SimulatorError:
+        last = 65535 - len(devices) + 1
+        fits = f"choose one from 1 to {last}" if last > 0 else f"there is no room for {len(devices)} devices"
+        raise CommandError(
+            f"--base-port {base_port}: {len(devices)} devices need as many ports, up to 65535; {fits}.", returncode=2
+        ) from None
 
 
 def _how_to_add(file: Path, number: int, item: DemoCredential) -> str:

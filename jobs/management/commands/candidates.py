@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from dataclasses import asdict
 from typing import Any
@@ -13,7 +14,7 @@ from credentials.store import Candidate
 from devices.choices import Transport
 from devices.connector.outcomes import Outcome, info
 from devices.models import Device
-from jobs.services import candidates_for_device
+from jobs.explaining import Explained, Explanation, explain
 
 
 class Command(ReportingCommand):
@@ -33,69 +34,75 @@ class Command(ReportingCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Report, and say by the exit code whether anything would be tried."""
         device = by_name(Device.objects.all(), options["device"], "device")
-        candidates = candidates_for_device(device)
-        usable = [candidate for candidate in candidates if not candidate.skipped]
-        advice = "" if usable else _advice(device, candidates)
+        found = explain(device)
+        advice = "" if found.usable else _advice(device, [each.candidate for each in found.candidates])
         if options["json"]:
             self.print_json(
                 {
                     "device": device.name,
                     "enabled": device.enabled,
                     "tags": sorted(device.tags.names()),
+                    "blocked": found.blocked or None,
                     "advice": advice,
-                    "candidates": _as_json(candidates),
+                    "candidates": [_as_json(each) for each in found.candidates],
                 }
             )
         else:
-            self._show(device, candidates)
+            self._show(device, found)
             if advice:
                 self.stderr.write(printable(f"Nothing would be tried on {device.name}. {advice}"))
-        if not usable:
+        if not found.usable:
             sys.exit(FAILED)
 
-    def _show(self, device: Device, candidates: list[Candidate]) -> None:
-        if not device.enabled:
-            self.stdout.write(f"{printable(device.name)} is disabled: no job logs in to it.")
-        if not candidates:
+    def _show(self, device: Device, found: Explanation) -> None:
+        if found.blocked:
+            self.stdout.write(printable(f"{device.name}: {found.blocked}"))
+        if not found.candidates:
             return
-        rows = []
-        order = 0
-        for candidate in candidates:
-            order += not candidate.skipped
-            rows.append(
+        self.print_table(
+            ["ORDER", "CREDENTIAL", "USER NAME", "PRIORITY", "FROM", "WHY"],
+            [
                 [
-                    "-" if candidate.skipped else f"{order}.",
-                    candidate.name,
-                    candidate.username or "(none)",
-                    candidate.priority,
-                    candidate.priority_from,
-                    f"skipped: {candidate.skipped}" if candidate.skipped else candidate.reason,
+                    "-" if each.order is None else f"{each.order}.",
+                    each.candidate.name,
+                    each.candidate.username or "(none)",
+                    each.candidate.priority,
+                    each.candidate.priority_from,
+                    _why(each),
                 ]
-            )
-        self.print_table(["ORDER", "CREDENTIAL", "USER NAME", "PRIORITY", "FROM", "WHY"], rows)
-
-
-def _as_json(candidates: list[Candidate]) -> list[dict[str, Any]]:
-    found = []
-    order = 0
-    for candidate in candidates:
-        order += not candidate.skipped
-        values = asdict(candidate)
-        found.append(
-            {
-                "order": None if candidate.skipped else order,
-                "credential": candidate.name,
-                "id": candidate.credential,
-                **{
-                    key: values[key]
-                    for key in ("username", "scope", "priority", "priority_from", "reason", "kinds", "matched")
-                },
-                "fallback": candidate.is_fallback,
-                "worked_last": candidate.is_preferred,
-                "skipped": candidate.skipped or None,
-            }
+                for each in found.candidates
+            ],
         )
-    return found
+        if held := next((each for each in found.usable if each.held), None):
+            self.stdout.write(
+                printable(
+                    f"{held.candidate.name}: {held.held} Until then no job goes further down this list. "
+                    f"Correct the credential, then: ./manage.py release_credential {shlex.quote(held.candidate.name)}"
+                )
+            )
+
+
+def _why(each: Explained) -> str:
+    if each.order is None:
+        return f"skipped: {each.candidate.skipped}"
+    return f"{each.candidate.reason}; held now" if each.held else each.candidate.reason
+
+
+def _as_json(each: Explained) -> dict[str, Any]:
+    values = asdict(each.candidate)
+    return {
+        "order": each.order,
+        "credential": each.candidate.name,
+        "id": each.candidate.credential,
+        **{
+            key: values[key] for key in ("username", "scope", "priority", "priority_from", "reason", "kinds", "matched")
+        },
+        "fallback": each.candidate.is_fallback,
+        "worked_last": each.candidate.is_preferred,
+        "skipped": each.candidate.skipped or None,
+        "held": each.held or None,
+        "held_until": each.held_until.isoformat() if each.held_until else None,
+    }
 
 
 def _advice(device: Device, candidates: list[Candidate]) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from credentials.management.output import ReportingCommand, wrong_use
-from jobs.analytics.advice import LAST_RESULTS, LEAST_OPENED, LEAST_REJECTED, Loginless, Trouble
+from jobs.analytics.advice import LAST_RESULTS, LEAST_OPENED, LEAST_REJECTED, TROUBLES, Loginless
 from jobs.analytics.ordering import LEAST_SAVED, Change, Ordering
 from jobs.analytics.rates import LEAST_ANSWERED, Counts, CredentialUse, Group, credential_uses, rates
 from jobs.analytics.report import Advice, advise
@@ -19,11 +19,6 @@ _MOST_DAYS = 366
 _SHOWN = 20
 _COUNT_FOR_S = 600.0
 _SEARCH_FOR_S = 60.0
-_TROUBLES = {
-    Trouble.UNMATCHED: "no enabled credential may be tried on it",
-    Trouble.REJECTED: "every matching credential is proven wrong there",
-    Trouble.HELD: f"the last {LAST_RESULTS} results ended without a login",
-}
 
 
 class Command(ReportingCommand):
@@ -94,7 +89,7 @@ class Command(ReportingCommand):
         self._title("Devices without a working credential")
         self._table(
             ["DEVICE", "MAY BE TRIED", "PROVEN WRONG", "WHY"],
-            [[each.name, each.usable, each.rejected, _TROUBLES[each.trouble]] for each in troubled.found],
+            [[each.name, each.usable, each.rejected, TROUBLES[each.trouble].known] for each in troubled.found],
         )
         if troubled.untried:
             self.stdout.write(f"Not tried yet: {troubled.untried} devices.")

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import random
+from textwrap import fill
 from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.core.management.base import CommandParser
-from taggit.models import Tag
 
-from credentials.management.output import ReportingCommand, by_name, failed, words_of, wrong_use
+from credentials.management.output import ReportingCommand, by_name, failed, printable, words_of, wrong_use
 from credentials.models import Credential
-from devices.choices import Transport
-from devices.connector.outcomes import info
-from devices.models import Device
 from jobs.choices import Trigger
-from jobs.engine.plan import devices_of
 from jobs.management import following
 from jobs.management.commands.run_job import enabled_devices
-from jobs.models import Run
-from jobs.services import Progress, start_adhoc
+from jobs.models import Result, Run
+from jobs.services import Progress
+from jobs.testing import SAMPLE, NothingToTest, Tested, start_test, tested
 
-_SAMPLE = 5
+_NAMED = 8
 
 
 class Command(ReportingCommand):
@@ -55,7 +51,7 @@ class Command(ReportingCommand):
             type=int,
             metavar="N",
             help=f"on N devices by chance, of those with the tags or else of those that the credential matches "
-            f"(default: {_SAMPLE}, when no device and no tag is given)",
+            f"(default: {SAMPLE}, when no device and no tag is given)",
         )
         parser.add_argument(
             "--timeout", type=float, metavar="S", help="stop waiting after so many seconds; the test goes on"
@@ -64,18 +60,14 @@ class Command(ReportingCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Choose the devices, run, wait, report."""
-        if options["sample"] is not None and options["sample"] < 1:
-            raise wrong_use("--sample is a number of devices, at least 1.")
-        if options["sample"] is not None and options["device"]:
-            raise wrong_use("--sample chooses devices by chance and --device by name: give one of them.")
         if options["timeout"] is not None and not options["timeout"] > 0:
             raise wrong_use("--timeout is a number of seconds above 0.")
         credential = by_name(Credential.objects.all(), options["name"], "credential")
-        if not credential.enabled:
-            raise wrong_use(f"The credential {credential.name} is disabled: enable it before testing it.")
         run = self._start(credential, options)
         if not options["json"]:
-            self.stdout.write(f"Run {run.pk} tests {credential.name} on {following.devices(run.device_count)}.")
+            self.stdout.write(
+                printable(f"Run {run.pk} tests {credential.name} on {following.devices(run.device_count)}.")
+            )
             self.stdout.flush()
         try:
             seen = following.follow(run, self.stderr, options["timeout"])
@@ -89,71 +81,63 @@ class Command(ReportingCommand):
 
     @staticmethod
     def _start(credential: Credential, options: dict[str, Any]) -> Run:
-        devices = enabled_devices(options["device"])
-        tags = options["tag"]
-        if options["sample"] is not None or not (devices or tags):
-            devices = _sample(credential, tags, options["sample"] or _SAMPLE)
-            if not devices:
-                raise failed(
-                    f"The credential {credential.name} matches no enabled device that it may be sent to: "
-                    "name devices with --device, or give it a tag that they have."
-                )
-            tags = []
         try:
-            return start_adhoc(
-                "credential_test",
-                tags=tags,
-                devices=devices,
-                parameters={"credential": credential.name},
+            return start_test(
+                credential,
+                devices=enabled_devices(options["device"]),
+                tags=options["tag"],
+                sample=options["sample"],
                 trigger=Trigger.COMMAND,
             )
+        except NothingToTest as error:
+            raise failed(words_of(error)) from None
         except ValidationError as error:
             raise wrong_use(words_of(error)) from None
 
     def _report(self, credential: Credential, run: Run, seen: Progress, as_json: bool) -> None:
-        rows = following.logins_of(run)
+        results = list(Result.objects.filter(run=run).order_by("device_name", "pk"))
+        found = tested(run, results)
         if as_json:
+            rows = [_as_json(row, found[row.pk]) for row in results]
             self.print_json({"credential": credential.name, **following.as_json(run, seen), "results": rows})
             return
         following.summarise(self, run, seen)
-        if rows:
-            self.stdout.write("")
-            self.print_table(
-                ["DEVICE", "LOGIN", "ENABLE", "SECONDS", "OUTCOME", "DETAIL", "ADVICE"],
+        if not results:
+            return
+        self.stdout.write("")
+        self.print_table(
+            ["DEVICE", "LOGIN", "ENABLE", "SECONDS", "OUTCOME"],
+            [
                 [
-                    [
-                        row["device"],
-                        _word(row["login"]),
-                        _word(row["enable"]),
-                        row["duration_s"],
-                        info(row["outcome"]).label if row["outcome"] else "Not yet",
-                        row["detail"],
-                        row["advice"],
-                    ]
-                    for row in rows
-                ],
-            )
+                    row.device_name,
+                    _word(found[row.pk].login),
+                    _word(found[row.pk].enable),
+                    row.duration_s,
+                    row.outcome_info.label if row.outcome else "Not yet",
+                ]
+                for row in results
+            ],
+        )
+        self._explain(results)
+
+    def _explain(self, results: list[Result]) -> None:
+        """What went wrong and what to do, each once, with the devices that it is about."""
+        about: dict[tuple[str, str, str], list[str]] = {}
+        for row in results:
+            if row.detail or row.advice:
+                key = (row.outcome_info.label, row.detail, row.advice)
+                about.setdefault(key, []).append(row.device_name)
+        for (label, detail, advice), names in about.items():
+            more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+            self.stdout.write("")
+            self.stdout.write(printable(f"{label}: {', '.join(names[:_NAMED])}{more}"))
+            for text in (detail, advice):
+                if text:
+                    self.stdout.write(fill(printable(text), 100, initial_indent="  ", subsequent_indent="  "))
 
 
-def _sample(credential: Credential, tags: list[str], size: int) -> list[Device]:
-    """Devices by chance, of those with the tags, or else of those that the credential would be tried on."""
-    if tags:
-        found = devices_of([_tag(name) for name in tags], ())
-    else:
-        own = credential.tag_links.values_list("tag_id", flat=True)
-        found = devices_of(own, (), all_devices=credential.is_fallback)
-    if not credential.allow_telnet:
-        found = found.exclude(transport=Transport.TELNET)
-    ids = list(found.values_list("pk", flat=True))
-    return list(Device.objects.filter(pk__in=random.sample(ids, min(size, len(ids)))))
-
-
-def _tag(name: str) -> int:
-    """The id of a tag, or a CommandError with exit code 2."""
-    found = Tag.objects.filter(name__iexact=name.strip()).values_list("pk", flat=True).first()
-    if found is None:
-        raise wrong_use(f"There is no tag {name}.")
-    return int(found)
+def _as_json(row: Result, found: Tested) -> dict[str, Any]:
+    return {**following.result_as_json(row), "login": found.login, "enable": found.enable}
 
 
 def _word(value: bool | None) -> str:

@@ -27,6 +27,8 @@ class VersionSerializer(serializers.ModelSerializer[ConfigVersion]):
             "kind",
             "number",
             "summary",
+            "changed_by",
+            "changed_said",
             "size",
             "lines",
             "first_seen_at",

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from credentials.fields import refuse_sealed_text
-from credentials.models import SECRET_FIELDS, Credential
-from credentials.services import PLAIN_FIELDS, SecretsInput, create_credential, update_credential
+from credentials.models import LEAST_PRIORITY, MOST_PRIORITY, SECRET_FIELDS, Credential
+from credentials.services import PLAIN_FIELDS, SecretsInput, create_credential, notes_on, update_credential
 from devices.models import Device
-from netraven_site.api.fields import StrictSerializer, TagNames
-
-_SMALLEST: Final = -(2**31)
-_BIGGEST: Final = 2**31 - 1
+from jobs.testing import SAMPLE
+from netraven_site.api.fields import DeviceRefs, KnownTags, StrictSerializer, TagNames
 
 
 class SecretInput(serializers.CharField):
@@ -39,7 +37,7 @@ class SecretInput(serializers.CharField):
 class TagPriorities(serializers.DictField):
     """Priorities that hang on tags, by the tag's name."""
 
-    child = serializers.IntegerField(min_value=_SMALLEST, max_value=_BIGGEST)
+    child = serializers.IntegerField(min_value=LEAST_PRIORITY, max_value=MOST_PRIORITY)
 
     def get_attribute(self, instance: Credential) -> Any:
         """The links to the tags."""
@@ -74,6 +72,10 @@ class CredentialSerializer(StrictSerializer, serializers.ModelSerializer[Credent
         child=serializers.CharField(), source="kinds", read_only=True, help_text="Which secrets are stored."
     )
     scope_meaning = serializers.CharField(read_only=True, help_text="What the scope means for the guard.")
+    notes = serializers.SerializerMethodField(
+        help_text="What is allowed and may not be meant, such as another credential of the same account. "
+        "Empty in lists."
+    )
 
     class Meta:
         model = Credential
@@ -81,6 +83,7 @@ class CredentialSerializer(StrictSerializer, serializers.ModelSerializer[Credent
             "id",
             *PLAIN_FIELDS,
             "scope_meaning",
+            "notes",
             "tags",
             "tag_priorities",
             *SECRET_FIELDS,
@@ -94,8 +97,6 @@ class CredentialSerializer(StrictSerializer, serializers.ModelSerializer[Credent
             "created_at",
             "updated_at",
         )
-        # SQLite would take more digits than PostgreSQL has room for.
-        extra_kwargs = {"priority": {"min_value": _SMALLEST, "max_value": _BIGGEST}}
         read_only_fields = (
             "version",
             "success_count",
@@ -105,6 +106,10 @@ class CredentialSerializer(StrictSerializer, serializers.ModelSerializer[Credent
             "created_at",
             "updated_at",
         )
+
+    def get_notes(self, credential: Credential) -> list[str]:
+        """In words; a list of credentials goes without, since each would need queries of its own."""
+        return [] if getattr(self.context.get("view"), "action", "list") == "list" else notes_on(credential)
 
     def create(self, validated_data: dict[str, Any]) -> Credential:
         """A new credential."""
@@ -155,7 +160,28 @@ class HeldAccountSerializer(serializers.Serializer[Any]):
     scope = serializers.CharField(source="account.scope")
     spent = serializers.IntegerField(help_text="Rejections in the window.")
     limit = serializers.IntegerField(help_text="Rejections that the window allows.")
+    until = serializers.DateTimeField(help_text="When it is tried again by itself.")
     last_success_at = serializers.DateTimeField(source="account.last_success_at", allow_null=True)
+
+
+class ReleaseSerializer(StrictSerializer):
+    """A release, and why."""
+
+    reason = serializers.CharField(required=False, allow_blank=True, max_length=250, help_text="Kept on record.")
+
+
+class LoginTestSerializer(StrictSerializer):
+    """On which devices a credential is tested."""
+
+    devices = DeviceRefs(required=False, help_text="These devices, by name or id.")
+    tags = KnownTags(required=False, help_text="Every enabled device with one of these tags.")
+    sample = serializers.IntegerField(
+        required=False,
+        min_value=1,
+        max_value=10_000,
+        help_text="So many by chance: of the devices with the tags, or else of those that the credential matches; "
+        f"{SAMPLE} when nothing is given.",
+    )
 
 
 class ReleasedAccountSerializer(serializers.Serializer[Any]):
@@ -165,3 +191,12 @@ class ReleasedAccountSerializer(serializers.Serializer[Any]):
     label = serializers.CharField()  # type: ignore[assignment]
     released_at = serializers.DateTimeField()
     released_by = serializers.CharField()
+
+
+class ReleasedCredentialSerializer(serializers.Serializer[Any]):
+    """What the release of a credential changed."""
+
+    accounts = serializers.ListField(child=serializers.CharField(), help_text="Accounts with their budget back.")
+    forgotten = serializers.ListField(
+        child=serializers.CharField(), help_text="Devices and AAA domains where it is tried again."
+    )

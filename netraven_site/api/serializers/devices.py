@@ -7,10 +7,12 @@ from typing import Any
 from rest_framework import serializers
 
 from devices.connector.outcomes import info
+from devices.host_keys import Action as KeyAction
 from devices.inventory.report import Action
 from devices.models import Device, HostKey
 from devices.services import PLAIN_FIELDS, save_device
-from netraven_site.api.fields import StrictSerializer, TagNames
+from devices.validators import validate_platform
+from netraven_site.api.fields import DeviceRefs, StrictSerializer, TagNames
 
 
 class DeviceSerializer(StrictSerializer, serializers.ModelSerializer[Device]):
@@ -45,6 +47,8 @@ class DeviceSerializer(StrictSerializer, serializers.ModelSerializer[Device]):
             "created_at",
             "updated_at",
         )
+        # Checked with the fields, so that it is named together with what else is wrong.
+        extra_kwargs = {"platform": {"validators": [validate_platform]}}
 
     def get_last_outcome_label(self, device: Device) -> str:
         """The outcome in words."""
@@ -66,7 +70,7 @@ class DeviceSerializer(StrictSerializer, serializers.ModelSerializer[Device]):
 class CandidateSerializer(serializers.Serializer[Any]):
     """A credential that would be tried on a device."""
 
-    order = serializers.IntegerField(help_text="1 is tried first.")
+    order = serializers.IntegerField(allow_null=True, help_text="1 is tried first; null where it would be skipped.")
     credential = serializers.IntegerField(help_text="The id of the credential.")
     name = serializers.CharField()
     username = serializers.CharField()
@@ -79,6 +83,11 @@ class CandidateSerializer(serializers.Serializer[Any]):
     is_fallback = serializers.BooleanField()
     is_preferred = serializers.BooleanField(help_text="It worked on this device last.")
     skipped = serializers.CharField(help_text="Why it would not be tried after all; empty when it would.")
+    held = serializers.CharField(
+        help_text="Its account has no rejections left just now, so neither it nor what comes after it is tried; "
+        "empty otherwise."
+    )
+    held_until = serializers.DateTimeField(allow_null=True)
 
 
 class PinnedKeySerializer(serializers.Serializer[Any]):
@@ -122,6 +131,61 @@ class DecisionSerializer(StrictSerializer):
     fingerprint = serializers.CharField(
         max_length=60, help_text="The fingerprint that you compared; another one is a conflict."
     )
+
+
+class KnownHostsSerializer(StrictSerializer):
+    """A known_hosts file."""
+
+    known_hosts = serializers.CharField(trim_whitespace=False, help_text="Its text, as ssh-keyscan prints it.")
+    dry_run = serializers.BooleanField(default=False, help_text="Report what would be pinned; write nothing.")
+
+
+class KnownKeySerializer(serializers.Serializer[Any]):
+    """What became of one key of the file for one device."""
+
+    line = serializers.IntegerField()
+    device = serializers.CharField()
+    key_type = serializers.CharField()
+    fingerprint = serializers.CharField()
+    action = serializers.ChoiceField(choices=[each.value for each in KeyAction])
+    detail = serializers.CharField(help_text="Why not, for a conflict.")
+
+
+class KnownLineSerializer(serializers.Serializer[Any]):
+    """A line that led to nothing."""
+
+    line = serializers.IntegerField()
+    detail = serializers.CharField()
+
+
+class KnownHostsReportSerializer(serializers.Serializer[Any]):
+    """What the import of a known_hosts file did, or would do."""
+
+    keys = KnownKeySerializer(many=True)
+    unmatched = KnownLineSerializer(many=True, help_text="Lines whose hosts are no device.")
+    ignored = KnownLineSerializer(many=True, help_text="Lines that are not understood or not used.")
+
+
+class ManySerializer(StrictSerializer):
+    """One change of many devices."""
+
+    devices = DeviceRefs(help_text="By name or id.")
+    change = serializers.ChoiceField(choices=("enable", "disable", "add_tags", "delete"))
+    tags = TagNames(required=False, help_text="For add_tags.")
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Tags for the one change that needs them."""
+        if not attrs["devices"]:
+            raise serializers.ValidationError({"devices": ["Empty: name the devices."]})
+        if (attrs["change"] == "add_tags") != bool(attrs.get("tags")):
+            raise serializers.ValidationError({"tags": ["Needed for add_tags, and for nothing else."]})
+        return attrs
+
+
+class ChangedSerializer(serializers.Serializer[Any]):
+    """How many devices a change has touched."""
+
+    changed = serializers.IntegerField(help_text="Those that were so already are not counted.")
 
 
 class ImportSerializer(StrictSerializer):

@@ -15,11 +15,13 @@ from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from devices.configs import revealing
+from devices.configs.revealing import RESTORE, REVEAL
 from devices.configs.store import diff_versions, version_text
 from devices.models import ConfigVersion
 from netraven_site.api import filters
-from netraven_site.api.base import ReadViewSet
-from netraven_site.api.fields import StrictSerializer
+from netraven_site.api.base import ReadViewSet, user_of
+from netraven_site.api.fields import NothingSerializer, StrictSerializer
 from netraven_site.api.renderers import PlainText, unified_text
 from netraven_site.api.serializers.configs import DiffSerializer, VersionSerializer, VersionTextSerializer
 
@@ -53,6 +55,21 @@ class _DiffParameters(StrictSerializer):
         ],
         responses={(200, "application/json"): DiffSerializer, (200, "text/plain"): OpenApiTypes.STR},
     ),
+    reveal=extend_schema(
+        summary="The text of a version with its secrets",
+        description="Needs a permission of its own and is recorded.",
+        request=NothingSerializer,
+        responses={(200, "text/plain"): OpenApiTypes.STR},
+    ),
+    restore_file=extend_schema(
+        summary="The text of a version as it can be loaded into the device",
+        description=(
+            "With its secrets, without the lines that only describe the dump. Needs a permission of its own and is "
+            "recorded."
+        ),
+        request=NothingSerializer,
+        responses={(200, "text/plain"): OpenApiTypes.STR},
+    ),
 )
 class VersionViewSet(ReadViewSet[ConfigVersion]):
     """Configuration versions. Secrets stand in every text as placeholders."""
@@ -66,6 +83,8 @@ class VersionViewSet(ReadViewSet[ConfigVersion]):
     action_permissions = {
         "text": ("devices.view_configversion",),
         "diff": ("devices.view_configversion",),
+        "reveal": ("devices.view_configversion", REVEAL),
+        "restore_file": ("devices.view_configversion", RESTORE),
     }
 
     def get_queryset(self) -> QuerySet[ConfigVersion]:
@@ -94,6 +113,18 @@ class VersionViewSet(ReadViewSet[ConfigVersion]):
         answer = {"before": before, "after": after, "lines": [asdict(line) for line in lines]}
         return Response(DiffSerializer(answer).data)
 
+    @action(detail=True, methods=["post"], renderer_classes=[PlainText])
+    def reveal(self, request: Request, pk: int) -> Response:
+        """The complete text."""
+        self.checked(NothingSerializer, request.data)
+        return _uncached(revealing.reveal(self.get_object(), user=user_of(request)))
+
+    @action(detail=True, methods=["post"], renderer_classes=[PlainText], url_path="restore-file")
+    def restore_file(self, request: Request, pk: int) -> Response:
+        """The complete text for the device."""
+        self.checked(NothingSerializer, request.data)
+        return _uncached(revealing.restore_file(self.get_object(), user=user_of(request)))
+
     @staticmethod
     def _before(after: ConfigVersion, against: int | None) -> ConfigVersion:
         if against is not None:
@@ -106,3 +137,7 @@ class VersionViewSet(ReadViewSet[ConfigVersion]):
         if before is None:
             raise NotFound("There is no version before this one: name another with against=ID.")
         return before
+
+
+def _uncached(text: str) -> Response:
+    return Response(text, headers={"Cache-Control": "no-store"})

@@ -5,27 +5,50 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from drf_spectacular.utils import extend_schema, extend_schema_view
+from rest_framework import status
 from rest_framework.decorators import action
 from rest_framework.generics import get_object_or_404
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from credentials.guard import get_guard
+from credentials.guard import get_guard, release_credential
 from credentials.models import Credential, CredentialTag, GuardAccount
 from devices.models import Device
+from jobs.choices import Trigger
+from jobs.testing import CredentialDisabled, NothingToTest, start_test
 from netraven_site.api import filters
 from netraven_site.api.base import EditViewSet, ListViewSet, PlainListViewSet, user_of
-from netraven_site.api.fields import NothingSerializer
+from netraven_site.api.errors import Conflict
 from netraven_site.api.serializers.credentials import (
     CredentialSerializer,
     HeldAccountSerializer,
+    LoginTestSerializer,
     MatchedDeviceSerializer,
     ReleasedAccountSerializer,
+    ReleasedCredentialSerializer,
+    ReleaseSerializer,
 )
+from netraven_site.api.serializers.jobs import RunSerializer
 
 
+@extend_schema_view(
+    test=extend_schema(
+        summary="Test a credential",
+        description=(
+            "Log in with this credential alone, enter the privileged mode and leave again, through the guard and "
+            "the host-key rule like any login. The answer is the run; its results say login, enable, duration, "
+            "outcome and advice for each device."
+        ),
+        request=LoginTestSerializer,
+        responses={201: RunSerializer},
+    ),
+    release=extend_schema(
+        summary="Release a credential", request=ReleaseSerializer, responses=ReleasedCredentialSerializer
+    ),
+)
 class CredentialViewSet(EditViewSet[Credential]):
     """Who NetRaven logs in as. Secrets can be written and are in no response."""
 
@@ -48,6 +71,39 @@ class CredentialViewSet(EditViewSet[Credential]):
     )
     ordering = ("priority", "id")
     handles_secrets = True
+    action_permissions = {
+        "test": ("credentials.view_credential", "jobs.run_job"),
+        "release": ("credentials.view_credential", "credentials.release_guardaccount"),
+    }
+
+    @action(detail=True, methods=["post"])
+    def test(self, request: Request, pk: int) -> Response:
+        """On these devices, or on a sample; 409 when it is disabled or there is no device that it may be sent to."""
+        credential = self.get_object()
+        values = self.checked(LoginTestSerializer, request.data)
+        if empty := [name for name in ("devices", "tags") if name in values and not values[name]]:
+            raise ValidationError(dict.fromkeys(empty, "Empty: name something, or leave it out."))
+        try:
+            run = start_test(
+                credential,
+                devices=values.get("devices", ()),
+                tags=[tag.name for tag in values.get("tags", ())],
+                sample=values.get("sample"),
+                trigger=Trigger.API,
+                user=user_of(request),
+            )
+        except (CredentialDisabled, NothingToTest) as error:
+            raise Conflict(" ".join(error.messages)) from error
+        return Response(RunSerializer(run).data, status=status.HTTP_201_CREATED)
+
+    @action(detail=True, methods=["post"])
+    def release(self, request: Request, pk: int) -> Response:
+        """Give its accounts their budget back, and let it be tried again where it was rejected."""
+        credential = self.get_object()
+        values = self.checked(ReleaseSerializer, request.data)
+        by = user_of(request).get_username()
+        released = release_credential(credential, by, reason=values.get("reason", ""))
+        return Response(ReleasedCredentialSerializer(released).data)
 
 
 class CredentialDevices(ListViewSet[Device]):
@@ -85,7 +141,7 @@ class CredentialDevices(ListViewSet[Device]):
 
 @extend_schema_view(list=extend_schema(summary="Accounts that the lockout guard holds"))
 @extend_schema_view(
-    release=extend_schema(summary="Release an account", request=NothingSerializer, responses=ReleasedAccountSerializer),
+    release=extend_schema(summary="Release an account", request=ReleaseSerializer, responses=ReleasedAccountSerializer),
 )
 class HeldAccountViewSet(PlainListViewSet[GuardAccount]):
     """Accounts with no rejections left in their window."""
@@ -96,13 +152,12 @@ class HeldAccountViewSet(PlainListViewSet[GuardAccount]):
 
     def get_items(self) -> Sequence[Any]:
         """The held accounts by name."""
-        held = sorted(get_guard().held_accounts(), key=lambda each: each[0].label)
-        return [{"account": account, "spent": spent, "limit": limit} for account, spent, limit in held]
+        return get_guard().held_accounts()
 
     @action(detail=True, methods=["post"])
     def release(self, request: Request, pk: int) -> Response:
         """Give the account its budget back and forget its remembered rejections."""
-        self.checked(NothingSerializer, request.data)
+        values = self.checked(ReleaseSerializer, request.data)
         account = self.get_object()
-        get_guard().release(account, by=user_of(request).get_username())
+        get_guard().release(account, by=user_of(request).get_username(), reason=values.get("reason", ""))
         return Response(ReleasedAccountSerializer(account).data)

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from django.core.exceptions import ValidationError
 from django.db.models import Prefetch, QuerySet
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
 from rest_framework import status
 from rest_framework.decorators import action
+from rest_framework.exceptions import PermissionDenied
 from rest_framework.generics import get_object_or_404
 from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
@@ -18,12 +20,14 @@ from rest_framework.response import Response
 
 from devices import services
 from devices.choices import HostKeyState
+from devices.host_keys import KnownHostsError, import_known_hosts
 from devices.inventory import importer
 from devices.inventory.reader import MAX_BYTES
 from devices.models import ConfigVersion, Device, HostKey
 from jobs.choices import Trigger
+from jobs.explaining import explain
 from jobs.models import Attempt
-from jobs.services import candidates_for_device, start_adhoc
+from jobs.services import start_adhoc
 from netraven_site.api import filters
 from netraven_site.api.base import EditViewSet, ListViewSet, PlainListViewSet, ReadViewSet, user_of
 from netraven_site.api.errors import Conflict, Unprocessable
@@ -32,12 +36,16 @@ from netraven_site.api.parsers import CsvBody, JSONBody
 from netraven_site.api.serializers.configs import VersionSerializer
 from netraven_site.api.serializers.devices import (
     CandidateSerializer,
+    ChangedSerializer,
     DecisionSerializer,
     DeviceSerializer,
     HostKeySerializer,
     ImportErrorSerializer,
     ImportReportSerializer,
     ImportSerializer,
+    KnownHostsReportSerializer,
+    KnownHostsSerializer,
+    ManySerializer,
 )
 from netraven_site.api.serializers.jobs import AttemptSerializer, RunSerializer
 from netraven_site.api.views.configs import VERSIONS
@@ -61,6 +69,12 @@ _SWITCHES = frozenset({"dry_run", "skip_errors"})
             "application/json": ImportSerializer,
         },
         responses={200: ImportReportSerializer, 422: ImportErrorSerializer},
+    ),
+    many=extend_schema(
+        summary="Change many devices at once",
+        description="All or none. Deleting needs the right to delete devices.",
+        request=ManySerializer,
+        responses=ChangedSerializer,
     ),
     backup=extend_schema(summary="Back up one device now", request=NothingSerializer, responses={201: RunSerializer}),
 )
@@ -86,6 +100,7 @@ class DeviceViewSet(EditViewSet[Device]):
     ordering = ("name",)
     action_permissions = {
         "import_csv": ("devices.add_device", "devices.change_device"),
+        "many": ("devices.view_device", "devices.change_device"),
         "backup": ("devices.view_device", "jobs.run_job"),
     }
     action_parameters = {"import_csv": _SWITCHES}
@@ -114,6 +129,27 @@ class DeviceViewSet(EditViewSet[Device]):
             raise Unprocessable(report.summary, wrong, report.as_dict())
         return Response(report.as_dict())
 
+    @action(detail=False, methods=["post"])
+    def many(self, request: Request) -> Response:
+        """Enable, disable, tag or delete the named devices."""
+        values = self.checked(ManySerializer, request.data)
+        user = user_of(request)
+        chosen = Device.objects.filter(pk__in=[device.pk for device in values["devices"]])
+        match values["change"]:
+            case "add_tags":
+                changed = services.add_tags(chosen, values["tags"], user)
+            case "delete":
+                if not user.has_perm("devices.delete_device"):
+                    raise PermissionDenied("This needs the permission devices.delete_device.")
+                changed = services.delete_devices(chosen, user)
+            case change:
+                changed = services.set_enabled(chosen, change == "enable", user)
+        return Response(ChangedSerializer({"changed": changed}).data)
+
+    def perform_destroy(self, instance: Device) -> None:
+        """With all that is the device's."""
+        services.delete_devices(Device.objects.filter(pk=instance.pk), user_of(self.request))
+
     @action(detail=True, methods=["post"])
     def backup(self, request: Request, pk: int) -> Response:
         """Start a run that backs up this device."""
@@ -140,8 +176,8 @@ class DeviceCandidates(PlainListViewSet[Device]):
         """The candidates in order."""
         device = get_object_or_404(Device, pk=self.kwargs["device_id"])
         return [
-            {"order": order, **asdict(candidate)}
-            for order, candidate in enumerate(candidates_for_device(device), start=1)
+            {**asdict(each.candidate), "order": each.order, "held": each.held, "held_until": each.held_until}
+            for each in explain(device).candidates
         ]
 
 
@@ -211,6 +247,12 @@ def of_device(view: Any, queryset: QuerySet[Any]) -> QuerySet[Any]:
         summary="Approve a waiting host key", request=DecisionSerializer, responses=HostKeySerializer
     ),
     reject=extend_schema(summary="Reject a waiting host key", request=NothingSerializer, responses=HostKeySerializer),
+    import_known_hosts=extend_schema(
+        summary="Pin the keys of a known_hosts file",
+        description="What is pinned stays: another key of the same type is reported as a conflict.",
+        request=KnownHostsSerializer,
+        responses=KnownHostsReportSerializer,
+    ),
 )
 class HostKeyViewSet(ReadViewSet[HostKey]):
     """Host keys: pinned, waiting for approval, retired."""
@@ -224,7 +266,18 @@ class HostKeyViewSet(ReadViewSet[HostKey]):
     action_permissions = {
         "approve": ("devices.view_hostkey", "devices.approve_hostkey"),
         "reject": ("devices.view_hostkey", "devices.approve_hostkey"),
+        "import_known_hosts": ("devices.view_hostkey", "devices.approve_hostkey"),
     }
+
+    @action(detail=False, methods=["post"], url_path="import")
+    def import_known_hosts(self, request: Request) -> Response:
+        """Pin keys that are known already."""
+        values = self.checked(KnownHostsSerializer, request.data)
+        try:
+            report = import_known_hosts(values["known_hosts"].encode(), user_of(request), dry_run=values["dry_run"])
+        except KnownHostsError as error:
+            raise ValidationError({"known_hosts": str(error)}) from error
+        return Response(KnownHostsReportSerializer(report).data)
 
     @action(detail=True, methods=["post"])
     def approve(self, request: Request, pk: int) -> Response:

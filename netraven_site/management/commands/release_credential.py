@@ -26,12 +26,13 @@ class Command(ReportingCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         """The credential."""
         parser.add_argument("name", metavar="NAME", help="the credential")
+        parser.add_argument("--reason", default="", metavar="TEXT", help="why, for the record")
         parser.add_argument("--json", action="store_true", help="report as one JSON object")
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Release and report."""
         credential = by_name(Credential.objects.all(), options["name"], "credential")
-        released = release_credential(credential, operator())
+        released = release_credential(credential, operator(), reason=options["reason"])
         if options["json"]:
             self.print_json(
                 {

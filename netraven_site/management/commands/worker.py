@@ -11,6 +11,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from jobs.engine.process import run_cluster
 from netraven_site.processes import preflight
+from netraven_site.processes.supervisor import WATCHED
 
 
 class Command(BaseCommand):
@@ -29,4 +30,4 @@ class Command(BaseCommand):
             preflight.require_ready()
         except preflight.NotReady as error:
             raise CommandError(str(error), returncode=2) from None
-        sys.exit(run_cluster(settings.NETRAVEN_GRACE_S))
+        sys.exit(run_cluster(settings.NETRAVEN_GRACE_S, is_watched=WATCHED in os.environ))

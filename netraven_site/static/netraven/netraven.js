@@ -37,7 +37,23 @@
   function live() {
     const box = document.querySelector("[data-nr-poll]");
     if (!box) return;
+    const tools = document.getElementById("nr-run-tools");
     let failures = 0;
+    let status = "";
+    function renew(buttons, run) {
+      if (!buttons) return;
+      const fresh = document.createElement("template");
+      fresh.innerHTML = run.tools;
+      const old = [...buttons.querySelectorAll("button")];
+      const now = [...fresh.content.querySelectorAll("button")];
+      // A button under the pointer stays the same one, or the click would hit nothing; its number is put right.
+      if (run.status === status && old.length === now.length) {
+        old.forEach((button, index) => { if (button.lastChild.data !== now[index].lastChild.data) button.lastChild.data = now[index].lastChild.data; });
+      } else {
+        buttons.innerHTML = run.tools;
+      }
+      status = run.status;
+    }
     const every = Number(box.dataset.nrEvery);
     async function look() {
       try {
@@ -49,11 +65,8 @@
         failures = 0;
         // What a person is selecting or reading under the pointer is not pulled away.
         if (window.getSelection().isCollapsed || run.finished) box.innerHTML = run.html;
-        if (run.finished) {
-          const cancel = document.getElementById("nr-cancel");
-          if (cancel) cancel.remove();
-          return;
-        }
+        renew(tools, run);
+        if (run.finished) return;
       } catch (error) {
         failures += 1;
         if (failures > 30) return;
@@ -173,10 +186,63 @@
     }
   }
 
+  // A text that is not on the page: fetched when it is asked for.
+  function copiesFrom() {
+    for (const button of document.querySelectorAll("[data-nr-copy-from]")) {
+      button.addEventListener("click", async () => {
+        const answer = await fetch(button.dataset.nrCopyFrom, { credentials: "same-origin" });
+        const text = answer.ok ? await answer.text() : "";
+        let done = answer.ok;
+        try {
+          await navigator.clipboard.writeText(text);
+        } catch (error) {
+          const box = document.createElement("textarea");
+          box.value = text;
+          document.body.append(box);
+          box.select();
+          done = answer.ok && document.execCommand("copy");
+          box.remove();
+        }
+        button.lastElementChild.textContent = done ? "Copied" : "Not copied";
+      });
+    }
+  }
+
+  // --- diffs --------------------------------------------------------------------------------------
+  function folds() {
+    const table = document.querySelector("[data-nr-lines]");
+    if (!table) return;
+    table.addEventListener("click", async (event) => {
+      const button = event.target.closest("[data-nr-unfold]");
+      if (!button) return;
+      button.disabled = true;
+      const answer = await fetch(`${table.dataset.nrLines}&${button.dataset.nrUnfold}`, { credentials: "same-origin" });
+      if (answer.ok) button.closest("tr").outerHTML = await answer.text();
+      else button.disabled = false;
+    });
+  }
+
+  function suggestions() {
+    for (const typing of document.querySelectorAll("input[data-nr-suggest]")) {
+      const shown = typing.value;
+      let asked = 0;
+      typing.addEventListener("input", async () => {
+        const mine = (asked += 1);
+        const answer = await fetch(`${typing.dataset.nrSuggest}?q=${encodeURIComponent(typing.value.trim())}`);
+        if (!answer.ok || mine !== asked) return;
+        typing.list.replaceChildren(...(await answer.json()).names.map((name) => new Option(name, name)));
+      });
+      typing.addEventListener("change", () => { if (typing.value.trim() && typing.value !== shown) typing.form.submit(); });
+    }
+  }
+
   document.addEventListener("DOMContentLoaded", () => {
     filters();
     live();
     copies();
+    copiesFrom();
+    folds();
+    suggestions();
     document.querySelectorAll("input[data-nr-tags]").forEach(tagBox);
   });
 })();

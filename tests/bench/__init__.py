@@ -1,0 +1,1 @@
+"""`make bench`: NetRaven's backup beside other programs that do the same, in one run."""

@@ -1,0 +1,1 @@
+"""Who is measured: each program fetches the configuration of every device of a fleet."""
