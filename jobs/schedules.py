@@ -203,7 +203,8 @@ def _note(job: Job, schedule: Schedule, planned: datetime, passed: list[datetime
 
 def _skip(job: Job, schedule: Schedule, earlier: Run, planned: datetime, passed: list[datetime], now: datetime) -> None:
     # One row for each run that is in the way, however many starts fall into it.
-    row = Run.objects.filter(job=job, status=RunStatus.SKIPPED, pk__gt=earlier.pk).order_by("-id").first()
+    skipped = Run.objects.filter(job=job, status=RunStatus.SKIPPED, device_count=0, pk__gt=earlier.pk)
+    row = skipped.order_by("-id").first()
     count = len(passed) + 1 + (int(row.summary.get("starts", 1)) if row else 0)
     first = row.scheduled_for if row and row.scheduled_for else planned
     last = clock(passed[-1] if passed else planned, schedule.zone)

@@ -19,7 +19,7 @@ from credentials.store import Candidate
 from devices.connector.outcomes import Outcome
 from devices.models import Device
 from jobs.choices import RUN_FINISHED, ResultStatus, RunStatus, ShardStatus, Trigger
-from jobs.engine.plan import candidates_of, devices_of, shard_size
+from jobs.engine.plan import candidates_of, devices_of, devices_of_job, shard_size
 from jobs.engine.runs import LEFT_ALONE, cancel_pending, enqueue, finish_run
 from jobs.kinds import KINDS
 from jobs.models import Job, Result, Run, Shard
@@ -69,11 +69,9 @@ def save_job(
             job.tags.set(tags)
         if devices is not None:
             job.devices.set(devices)
-        _refuse_devices(job.kind, job.all_devices or job.tags.exists() or job.devices.exists())
-        chosen = devices_of(
-            job.tags.values_list("pk", flat=True), job.devices.values_list("pk", flat=True), job.all_devices
-        )
-        clean_kind_for(job.kind, job.parameters, chosen.order_by().values_list("platform", flat=True).distinct())
+        _refuse_devices(job.kind, _has_devices(job))
+        platforms = devices_of_job(job).order_by().values_list("platform", flat=True).distinct()
+        clean_kind_for(job.kind, job.parameters, platforms)
     return job
 
 
@@ -91,9 +89,7 @@ def start_run(
     """
     if not job.enabled:
         raise ValidationError(f"The job {job.name} is disabled.")
-    tags = list(job.tags.values_list("pk", flat=True))
-    chosen = list(job.devices.values_list("pk", flat=True))
-    _refuse_devices(job.kind, bool(tags or chosen or job.all_devices))
+    _refuse_devices(job.kind, _has_devices(job))
     run = Run(
         job=job,
         job_name=job.name,
@@ -103,7 +99,7 @@ def start_run(
         ignores_windows=ignores_windows,
         scheduled_for=scheduled_for,
     )
-    return _start(run, _devices_for(job.kind, tags, chosen, job.all_devices), trigger, user)
+    return _start(run, list(devices_of_job(job)) if on_devices(job.kind) else None, trigger, user)
 
 
 def start_adhoc(
@@ -133,7 +129,7 @@ def start_adhoc(
         ignores_windows=ignores_windows,
     )
     everything = all_devices or not (ids or chosen)
-    found = _devices_for(kind, ids, chosen, everything)
+    found = list(devices_of(ids, chosen, everything)) if on_devices(kind) else None
     clean_kind_for(kind, cleaned, {device.platform for device in found or ()})
     return _start(run, found, trigger, user)
 
@@ -178,9 +174,8 @@ def _refuse_devices(kind: str, any_chosen: bool) -> None:
         raise ValidationError(f"{KINDS[kind].label} works on no device: leave tags and devices empty.")
 
 
-def _devices_for(kind: str, tags: Sequence[int], devices: Sequence[int], everything: bool) -> list[Device] | None:
-    """The devices of a run, None for a kind that works on none."""
-    return list(devices_of(tags, devices, everything)) if on_devices(kind) else None
+def _has_devices(job: Job) -> bool:
+    return job.all_devices or job.tags.exists() or job.devices.exists()
 
 
 def _known_tags(names: Sequence[str]) -> list[Tag]:

@@ -17,11 +17,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
+from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.db import transaction
 from django.urls import reverse
+from taggit.models import Tag
 
 from credentials.exceptions import CredentialsError
 from credentials.models import Credential
@@ -35,8 +37,10 @@ from devices.simulator.control import SimulatorControl
 from devices.simulator.generate import COLUMNS, with_ports
 from devices.simulator.spec import SimDevice, SimulatorError
 from jobs.choices import Trigger
+from jobs.maintenance import save_window
 from jobs.models import Attempt, Job, Result, Run
-from jobs.services import Progress, progress, start_run
+from jobs.services import Progress, progress, save_job, start_run
+from jobs.windows import MaintenanceWindow
 from netraven_site.env import Reader
 from netraven_site.processes.child import Spec
 from netraven_site.processes.supervisor import manage
@@ -44,6 +48,32 @@ from netraven_site.processes.supervisor import manage
 BASE_PORT_VARIABLE = "NETRAVEN_DEMO_BASE_PORT"
 BASE_PORT = 2201
 JOB_NAME = "Backup of the demo"
+# Beside the one that the story runs: what a team would have start by itself.
+_JOBS: tuple[tuple[str, dict[str, Any]], ...] = (
+    (JOB_NAME, {"kind": "backup", "all_devices": True, "description": "Every enabled device. Made by the demo."}),
+    (
+        "Nightly backup",
+        {
+            "kind": "backup",
+            "all_devices": True,
+            "recurrence": "cron",
+            "cron": "15 2 * * *",
+            "jitter_s": 600,
+            "description": "Every enabled device, at night. Made by the demo.",
+        },
+    ),
+    (
+        "What answers",
+        {
+            "kind": "reachability",
+            "all_devices": True,
+            "recurrence": "interval",
+            "interval_s": 1800,
+            "description": "Which devices answer, without a login. Made by the demo.",
+        },
+    ),
+)
+WINDOW_NAME = "London cabling"
 _FLEET_WITHIN_S = 60.0
 _RUN_WITHIN_S = 300.0
 _LOOK_EVERY_S = 0.3
@@ -146,19 +176,27 @@ def fill_instance(demo: DemoFleet) -> str:
                 raise DemoError(f"The inventory of the demo is refused: {wrong.name}: {wrong.words[0]}")
             for item in demo.secrets.credentials:
                 _bring(item, demo.are_new)
-            Job.objects.get_or_create(
-                name=JOB_NAME,
-                defaults={
-                    "kind": "backup",
-                    "all_devices": True,
-                    "description": "Every enabled device. Made by the demo.",
-                },
-            )
+            _bring_jobs()
     except (importer.InventoryError, CredentialsError) as error:
         raise DemoError(str(error)) from None
     except ValidationError as error:
         raise DemoError(f"The demo does not fit into this instance: {' '.join(error.messages)}") from None
     return report.summary
+
+
+def _bring_jobs() -> None:
+    """The jobs that are not there yet, and a maintenance window."""
+    for name, plain in _JOBS:
+        if not Job.objects.filter(name=name).exists():
+            save_job(Job(name=name), **plain)
+    if not MaintenanceWindow.objects.filter(name=WINDOW_NAME).exists():
+        save_window(
+            MaintenanceWindow(name=WINDOW_NAME),
+            tags=[Tag.objects.get(name="lon")],
+            cron="0 22 * * 6",
+            duration_min=240,
+            description="Saturday nights. Made by the demo.",
+        )
 
 
 def _inventory(devices: list[SimDevice]) -> bytes:

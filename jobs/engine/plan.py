@@ -20,7 +20,7 @@ from devices.services import limits_from_settings, places_of, target_of
 from jobs.choices import ResultStatus
 from jobs.connector import DeviceTask
 from jobs.kinds import KindContext
-from jobs.models import Result, Run, Shard, WorkerBeat
+from jobs.models import Job, Result, Run, Shard, WorkerBeat
 
 _LEAST_IN_A_SHARD = 10
 _HOST_IS_UP = timedelta(seconds=60)
@@ -48,6 +48,12 @@ def devices_of(tags: Iterable[int], devices: Iterable[int], all_devices: bool = 
     if all_devices:
         return enabled
     return enabled.filter(Q(tag_links__tag__in=list(tags)) | Q(pk__in=list(devices))).distinct()
+
+
+def devices_of_job(job: Job) -> QuerySet[Device]:
+    """The enabled devices that a job means now."""
+    tags, devices = job.tags.values_list("pk", flat=True), job.devices.values_list("pk", flat=True)
+    return devices_of(tags, devices, job.all_devices)
 
 
 def candidates_of(devices: Sequence[Device], only: int | None = None) -> dict[int, list[Candidate]]:

@@ -158,6 +158,8 @@ def finish_run(run_id: int) -> bool:
     tried = counts["total"] - counts["left_alone"]
     if run.cancel_requested and (counts["cancelled"] > counts["left_alone"] or not counts["total"]):
         status = RunStatus.CANCELLED
+    elif not tried and counts["total"]:
+        status = RunStatus.SKIPPED  # every device was left alone: nothing was done that could be green
     elif counts["good"] == tried:
         status = RunStatus.SUCCEEDED
     else:

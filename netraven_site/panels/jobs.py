@@ -15,7 +15,7 @@ from django.utils.safestring import SafeString
 
 from devices.models import Device
 from jobs.choices import RUN_FINISHED, Overlap, Recurrence, Trigger
-from jobs.engine.plan import devices_of
+from jobs.engine.plan import devices_of_job
 from jobs.kinds import KINDS
 from jobs.kinds.base import as_text
 from jobs.maintenance import closed_devices, windows_of_job
@@ -264,9 +264,7 @@ class JobPanel(HistoryPanel, ServicePanel):
 
 def chosen_devices(job: Job) -> QuerySet[Device]:
     """The enabled devices that a run of the job would take now."""
-    if not on_devices(job.kind):
-        return Device.objects.none()
-    return devices_of(job.tags.values_list("pk", flat=True), job.devices.values_list("pk", flat=True), job.all_devices)
+    return devices_of_job(job) if on_devices(job.kind) else Device.objects.none()
 
 
 def run_url(pk: int) -> str:

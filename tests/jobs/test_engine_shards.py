@@ -371,3 +371,13 @@ def test_devices_in_a_maintenance_window_are_left_alone_and_do_not_fail_the_run(
             retry_failed(run, trigger=Trigger.PERSON)
         _, results = run_now("look", ignores_windows=True)
     assert results["asleep"].outcome == "success"
+
+
+def test_a_run_whose_devices_were_all_left_alone_is_skipped_and_not_green():
+    save_device(named("asleep")["asleep"], tags=["lab", "resting"])
+    window()
+    with registered(Look(str)):
+        run, results = run_now("look")
+    assert results["asleep"].outcome == "cancelled"
+    assert run.status == RunStatus.SKIPPED
+    assert run.message == "1 of 1 devices were left alone: maintenance window."
