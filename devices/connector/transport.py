@@ -108,11 +108,11 @@ class SyncTransport(ServiceRequestingTransport):  # type: ignore[misc]  # parami
             if self.packetizer.need_rekey() and not self.in_kex:
                 self._send_kex_init()
             if self._wire.await_data(wait_s):
-                self._handle(*self.packetizer.read_message())
+                self._dispatch(*self.packetizer.read_message())
         except Exception as error:  # noqa: BLE001 - a hostile server can make paramiko raise nearly anything
             self._end(error)
 
-    def _handle(self, kind: int, message: Message) -> None:
+    def _dispatch(self, kind: int, message: Message) -> None:
         if kind in (_MSG_IGNORE, _MSG_DEBUG):
             self._enforce_strict_kex(kind)
             return

@@ -261,7 +261,7 @@ def test_simulate_ends_when_one_of_its_processes_dies(simulate, tmp_path):
 def test_simulate_names_a_taken_port_and_the_option_that_moves_it(simulate):
     with FleetProcesses(DEVICES[:1]) as fleet:
         taken = fleet.devices[0].port
-        process = simulate("--devices", 2, "--base-port", taken - 1)
+        process = simulate("--devices", 2, "--base-port", taken)
         said = read_to(process, "--base-port")
     assert f"port {taken} on 127.0.0.1 is taken" in said
     assert process.wait(10) == 1
