@@ -10,7 +10,7 @@ ARGS ?=
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev demo run test test-tools lint bench requirements services clean
+.PHONY: help install install-dev demo run test test-tools lint bench bench-configs requirements services clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,7 +30,7 @@ run: install ## the portal without the demo: first start when needed, then web a
 POSTGRES ?= postgres://postgres@127.0.0.1:5432/test
 ON_POSTGRES = tests/jobs/test_runs.py tests/jobs/test_engine_writer.py tests/jobs/test_engine_limits.py \
   tests/jobs/test_engine_recovery.py tests/jobs/test_schedules.py tests/jobs/test_analytics_rollup.py tests/credentials/test_guard.py \
-  tests/credentials/test_store.py tests/devices/test_host_keys.py tests/devices/test_config_store.py tests/devices/test_config_search.py \
+  tests/credentials/test_store.py tests/credentials/test_audit_trail.py tests/devices/test_host_keys.py tests/devices/test_config_store.py tests/devices/test_config_search.py \
   tests/devices/test_config_asides.py tests/devices/test_config_retention.py
 
 test: install-dev test-tools lint ## everything: linters, then tests
@@ -62,6 +62,9 @@ lint: install-dev ## style, types, imports, migrations, deployment check
 bench: install-dev $(VENV)/.installed-bench ## NetRaven beside other programs; ARGS="--quick" takes minutes, --help says more
 	@.ci/ensure rancid_par=rancid ssh=openssh-client
 	@exec $(BIN)/python -m tests.bench $(ARGS)
+
+bench-configs: install-dev ## what keeping, searching, comparing and exporting configurations costs, in some minutes
+	@exec $(BIN)/python -m devices.configs.benchmark $(ARGS)
 
 requirements: ## compile requirements*.txt anew from requirements*.in
 	@[ -x $(VENV)/tools/bin/uv ] || { $(PYTHON) -m venv $(VENV)/tools && \

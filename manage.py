@@ -16,6 +16,10 @@ def main() -> None:
         # Someone who has not activated anything still gets the pinned packages.
         os.execv(str(VENV_PYTHON), [str(VENV_PYTHON), str(Path(__file__).resolve()), *sys.argv[1:]])  # noqa: S606
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "netraven_site.settings")
+    # Whatever the command is, it reads the keyring: no core files, no look into its memory for the same user.
+    from jobs.engine.linux import keep_memory_private
+
+    keep_memory_private()
     try:
         from django.core.exceptions import ImproperlyConfigured
         from django.core.management import execute_from_command_line

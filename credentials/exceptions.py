@@ -52,7 +52,15 @@ class DuplicateKey(KeyringError):
 
 
 class KeyInUse(KeyringError):
-    """The active key was to be removed."""
+    """A key was to be removed that is active, or that something is sealed with."""
+
+
+class KeyNotReadEverywhere(KeyringError):
+    """A key was to be activated, or everything sealed with it, that some host cannot read."""
+
+
+class BackupUnusable(KeyringError):
+    """A backup of a keyring cannot be written, read or opened."""
 
 
 class UnknownKey(KeyringError):
@@ -75,5 +83,17 @@ class SecretNotWritable(SecretError, TypeError):
     """Something other than a sealed value was on its way into a secret column; nothing was written."""
 
 
+class NoWorker(SecretError):
+    """A login was to be opened in a process that is no worker; it stayed closed."""
+
+
 class CredentialChanged(CredentialsError):
     """The credential is no longer the one that a run was planned with; nothing was sent."""
+
+
+class NotAudited(CredentialsError):
+    """No committed row of the audit trail is behind this: nothing was opened."""
+
+
+class TrailBroken(CredentialsError):
+    """The audit trail is not whole, so nothing is taken away from it."""

@@ -25,8 +25,9 @@ from django.db.models.query_utils import DeferredAttribute
 from django.views.decorators.debug import sensitive_variables
 from encrypted_model_fields import fields as raw_fields
 
-from credentials import keyring
+from credentials import keyring, plaintext
 from credentials.exceptions import SecretDamaged, SecretMisplaced, SecretNotWritable
+from credentials.grants import Grant
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
@@ -38,6 +39,9 @@ else:
 
 MASK = "<secret>"
 """What every textual form of a secret shows."""
+
+LOGINS = "credentials.credential:"
+"""How the context of every secret of a credential begins: only a worker opens these."""
 
 _SERIALISED = "sealed:"
 _Origin = Literal["assigned", "database", "fixture"]
@@ -68,10 +72,16 @@ class Secret:
         """Id of the key that sealed it. Raises SecretDamaged."""
         return keyring.Keyring.key_id_of(self._token)
 
-    def reveal(self) -> str:
-        """The plaintext, or an error: SecretDamaged, SecretMisplaced or a KeyringError."""
+    def reveal(self, grant: Grant) -> str:
+        """The plaintext, or an error: NotAudited, SecretDamaged, SecretMisplaced, NoWorker or a KeyringError.
+
+        `grant` is what a committed intent of the audit trail yields (`credentials.audit.intents`).
+        """
         if self._context is None:
             raise SecretMisplaced("This secret was read apart from its row: load the row itself to use it.")
+        if self._context.startswith(LOGINS):
+            plaintext.require_worker()
+        grant.require(self._context)
         return keyring.current().open(self._token, self._context).decode("utf-8")
 
     # Templates call what they find; this keeps `{{ row.password.reveal }}` empty.
@@ -143,9 +153,11 @@ def seal_bytes(row: models.Model, field_name: str, plaintext: bytes) -> bytes:
     return keyring.current().seal_bytes(plaintext, context_of(row, field_name))
 
 
-def open_bytes(row: models.Model, field_name: str) -> bytes:
-    """The plaintext of a sealed binary column. Raises SecretDamaged, SecretMisplaced or a KeyringError."""
-    return keyring.current().open(getattr(row, field_name), context_of(row, field_name))
+def open_bytes(row: models.Model, field_name: str, grant: Grant) -> bytes:
+    """The plaintext of a sealed binary column. Raises NotAudited, SecretDamaged, SecretMisplaced or a KeyringError."""
+    context = context_of(row, field_name)
+    grant.require(context)
+    return keyring.current().open(getattr(row, field_name), context)
 
 
 def refuse_sealed_text(value: object) -> None:
@@ -226,14 +238,15 @@ class SecretDescriptor(DeferredAttribute):
         name = self.field.attname
         if _is_no_plaintext(text):
             raise SecretNotWritable(f"{name} was given the stored form of a secret, not the secret itself.")
-        plaintext = None
+        plain = None
         # The encoder's error holds the whole text: it must not become the context of ours.
         with contextlib.suppress(UnicodeEncodeError):
-            plaintext = text.encode("utf-8")
-        if plaintext is None:
+            plain = text.encode("utf-8")
+        if plain is None:
             raise SecretNotWritable(f"{name} holds characters that are not valid Unicode.")
         context = context_of(instance, name)
-        return Secret(keyring.current().seal(plaintext, context), context)
+        plaintext.note_sealed()
+        return Secret(keyring.current().seal(plain, context), context)
 
     def _refuse_foreign(self, instance: models.Model, secret: Secret) -> None:
         name = self.field.attname

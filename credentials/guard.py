@@ -19,6 +19,7 @@ from django.db import transaction
 from django.db.models import Count, Min, Q, QuerySet
 from django.utils import timezone
 
+from credentials import audit
 from credentials.choices import AccountScope, GuardState
 from credentials.models import (
     Credential,
@@ -28,6 +29,7 @@ from credentials.models import (
     RememberedRejection,
     account_identity,
     domain_key,
+    enable_key,
 )
 
 # A proof is written at most this often: a night of backups is not ten thousand updates.
@@ -69,6 +71,8 @@ class GuardedLogin:
     domain: str
     device: int
     device_label: str
+    address: str
+    """Where the device is reached, `host:port`: a local account lives there."""
 
     @property
     def place(self) -> str:
@@ -83,7 +87,7 @@ class GuardedLogin:
     @property
     def account(self) -> tuple[str, str]:
         """Key and label of the account."""
-        return account_identity(self.scope, self.username, self.domain, self.device, self.device_label)
+        return account_identity(self.scope, self.username, self.domain, self.address, self.device_label)
 
 
 @dataclass(frozen=True)
@@ -319,6 +323,20 @@ class Guard:
             defaults={"place_label": label, "at": now},
         )
 
+    @staticmethod
+    def remember_enable(credential: int, version: int, device: int, device_label: str, now: datetime) -> None:
+        """Never type this enable secret on this device again until somebody edits or releases the credential.
+
+        It counts against no budget, since whoever logged in with the password is no wrong login.
+        """
+        if Credential.objects.filter(pk=credential).exists():
+            RememberedRejection.objects.update_or_create(
+                credential_id=credential,
+                credential_version=version,
+                place=enable_key(device),
+                defaults={"place_label": f"enable secret on {device_label}"[:200], "at": now},
+            )
+
     # --- what is known --------------------------------------------------------------------------
     @staticmethod
     def remembered(credentials: Iterable[int], places: Collection[str]) -> dict[tuple[int, int, str], datetime]:
@@ -360,6 +378,7 @@ class Guard:
         now = now or timezone.now()
         credentials = set(account.logins.values_list("credential", flat=True))
         places = set(account.logins.values_list("place", flat=True))
+        places |= {enable_key(place.partition(":")[2]) for place in places}
         if account.scope == AccountScope.CENTRAL:
             places.add("domain:" + account.key.split(":", 2)[1])
         _clear([account.pk])
@@ -368,6 +387,7 @@ class Guard:
         account.released_by = by
         account.save(update_fields=["released_at", "released_by"])
         _keep_on_record(f"Account {account.label}", by, reason, now)
+        audit.record("guard.released", actor=by, subject=f"Account {account.label}", reason=reason)
 
 
 class HeldAccount(NamedTuple):
@@ -377,6 +397,13 @@ class HeldAccount(NamedTuple):
     spent: int
     limit: int
     until: datetime
+
+
+def held_accounts_of(credential: Credential, now: datetime | None = None) -> list[HeldAccount]:
+    """The held accounts that a login with this credential would use, whichever credentials used them up."""
+    mine = credential.scope, credential.username.casefold()
+    held = get_guard().held_accounts(now)
+    return [each for each in held if (each.account.scope, each.account.key.split(":", 2)[2]) == mine]
 
 
 @dataclass(frozen=True)
@@ -399,11 +426,7 @@ def release_credential(credential: Credential, by: str, now: datetime | None = N
     guard = get_guard()
     window = timedelta(seconds=guard.limits.window_s)
     spent = GuardLogin.objects.filter(credential=credential.pk, state__in=_COUNTED, at__gt=now - window)
-    same = [
-        held.account.pk
-        for held in guard.held_accounts(now)
-        if (held.account.scope, held.account.key.split(":", 2)[2]) == (credential.scope, credential.username.casefold())
-    ]
+    same = [held.account.pk for held in held_accounts_of(credential, now)]
     accounts = GuardAccount.objects.filter(Q(pk__in=spent.values("account")) | Q(pk__in=same)).order_by("label")
     found = dict(accounts.values_list("pk", "label"))
     labels = tuple(found.values())
@@ -414,6 +437,9 @@ def release_credential(credential: Credential, by: str, now: datetime | None = N
     remembered.delete()
     if labels or places:
         _keep_on_record(f"Credential {credential.name}", by, reason, now)
+        audit.record(
+            "guard.released", actor=by, credential=credential, reason=reason, accounts=labels, forgotten=places
+        )
     return Released(labels, places)
 
 

@@ -79,9 +79,11 @@ def reserve_many(
             # As many as may try it are trying it: the others ask again in a moment, and cost nothing until then.
             answers[number] = Wait()
         elif account is None or remembered & _memories(login):
-            answers[number] = _one(guard, login, now)
-            if isinstance(answers[number], Wait):
+            answer = answers[number] = _one(guard, login, now)
+            if isinstance(answer, Wait):
                 crowded.add(known)
+            elif isinstance(answer, Reservation) and answer.row is None:
+                accounts[known] = answer.account  # it got in since the accounts were asked for
         else:
             answers[number] = Reservation(login, account, None, now)
     return [answers[number] for number in range(len(logins))]

@@ -97,6 +97,11 @@ class Keyring:
         return tuple(self._fresh().fernets)
 
     @property
+    def trouble(self) -> exc.KeyringError | None:
+        """Why nothing can be sealed just now, if so: the file on disk has become unusable."""
+        return self._trouble
+
+    @property
     def audit_key(self) -> bytes:
         """The 32 bytes that chain the audit trail; never changed by a key rotation."""
         return self._keys.audit_key
@@ -109,6 +114,15 @@ class Keyring:
     def digest(self, data: bytes) -> str:
         """64 hexadecimal digits, equal for equal data; keyed: without the keyring no guess can be checked."""
         return hmac.new(self._keys.fingerprint_key, data, hashlib.sha256).hexdigest()
+
+    @property
+    def created(self) -> dict[str, str]:
+        """When each key was made, as its file says, by key id."""
+        return dict(self._fresh().created)
+
+    def verify(self, token: str | bytes | memoryview, context: str) -> None:
+        """Raise what `open` would raise; nothing of the plaintext leaves this."""
+        self.open(token, context)
 
     def seal(self, plaintext: bytes, context: str) -> str:
         """The token of `plaintext` under the active key, openable with the same `context` alone.
@@ -251,8 +265,14 @@ def loads(text: str, where: str = JSON_VARIABLE) -> Keyring:
     return Keyring(keyring_file.parse(text, where)[1])
 
 
+def text() -> str:
+    """The text of this process's keyring, every key in clear: for a backup, and for nothing else."""
+    source = _source()
+    return keyring_file.text_of(source) if isinstance(source, Path) else source
+
+
 def create(path: Path) -> Keyring:
-    """Make a new keyring file, mode 0600. Raises KeyringExists rather than touch anything that is there."""
+    """Make a new keyring file, mode 0400. Raises KeyringExists rather than touch anything that is there."""
     keyring_file.create(path)
     return load(path)
 
@@ -276,6 +296,12 @@ def current() -> Keyring:
                 held = source, load(source) if isinstance(source, Path) else loads(source)
                 _current = held
     return held[1]
+
+
+def forget() -> None:
+    """Read the keyring anew when it is next needed: after this process itself has put another one in its place."""
+    global _current
+    _current = None
 
 
 def _source() -> str | Path:

@@ -3,9 +3,10 @@
 The file is JSON: `{"format": 1, "active": ID, "keys": [{"id", "key", "created"}, ...], "fingerprint_key",
 "audit_key"}`. It is only ever replaced as a whole, so that readers need no lock.
 
-Who may read it. Owner only (0600 or 0400) is always right. A file that its group or everybody can read is
-accepted in one case: NETRAVEN_KEYRING names it, root owns it, and nobody has write permission (0444, 0440:
-how containers and systemd mount secrets). Its directory must not be writable by everybody.
+Who may read it. Owner only (0400, or 0600) is always right. A file that its group or everybody can read is
+accepted in one case: NETRAVEN_KEYRING names it, or it lies in systemd's CREDENTIALS_DIRECTORY, root owns it, and
+nobody has write permission (0444, 0440: how containers and systemd mount secrets). Its directory must not be
+writable by everybody.
 """
 
 from __future__ import annotations
@@ -33,10 +34,13 @@ from credentials import exceptions as exc
 
 PATH_VARIABLE = "NETRAVEN_KEYRING"
 JSON_VARIABLE = "NETRAVEN_KEYRING_JSON"
+CREDENTIALS_VARIABLE = "CREDENTIALS_DIRECTORY"
+CREDENTIAL_NAME = "netraven-keyring"
+"""What a systemd credential is called that holds the keyring: `LoadCredential=netraven-keyring:PATH`."""
 KEY_ID = r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}"
 
 _FORMAT = 1
-_MAX_FILE_BYTES = 1_000_000
+MAX_FILE_BYTES = 1_000_000
 _KEY_TEXT = re.compile(r"[A-Za-z0-9_-]{43}=")
 _NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EBUSY)
 
@@ -53,6 +57,8 @@ class Keys:
     fernets: dict[str, Fernet]
     fingerprint_key: bytes
     audit_key: bytes
+    created: dict[str, str]
+    """When each key was made, as the file says: ISO 8601."""
 
 
 def is_canonical(base64_text: bytes) -> bool:
@@ -100,7 +106,8 @@ def parse(text: str, where: str) -> tuple[dict[str, Any], Keys]:
     active = document["active"]
     if not isinstance(active, str) or active not in fernets:
         raise exc.KeyringMalformed(f"{malformed}, its active key is not in its list: {advice}")
-    return document, Keys(active, fernets, fingerprint_key, audit_key)
+    created = {entry["id"]: str(entry["created"]) for entry in document["keys"]}
+    return document, Keys(active, fernets, fingerprint_key, audit_key, created)
 
 
 def _check_key(value: object, name: str, where: str) -> bytes:
@@ -145,10 +152,39 @@ def _new_entry(number: int) -> dict[str, str]:
 # --- reading -------------------------------------------------------------------------------------------
 
 
+def default_path(named: str, home: Path) -> Path:
+    """Where the keyring lies: where `named` says, else systemd's credential if there is one, else in `home`."""
+    if named:
+        return Path(named).expanduser()
+    directory = os.environ.get(CREDENTIALS_VARIABLE)
+    credential = Path(directory or "/nowhere") / CREDENTIAL_NAME
+    return credential if directory and credential.exists() else home / "keyring.json"
+
+
 def read(path: Path) -> tuple[Keys, Signature]:
     """Keys and signature of a file; raises the KeyringError that says what is wrong and what to do."""
     text, info = _read_text(path)
     return parse(text, str(path))[1], signature(info)
+
+
+def text_of(path: Path) -> str:
+    """The checked text of a keyring file: every key in clear."""
+    text, _ = _read_text(path)
+    parse(text, str(path))
+    return text
+
+
+def why_read_only(path: Path) -> str:
+    """Why this process cannot change the keyring, and what to do instead; empty where it seems that it could."""
+    try:
+        _refuse_variable()
+    except exc.KeyringReadOnly as error:
+        return str(error)
+    path = path.resolve()
+    # A file that was mounted by itself cannot be replaced, whatever its directory allows.
+    if os.access(path.parent, os.W_OK | os.X_OK) and not os.path.ismount(path) and not _is_credential(path):
+        return ""
+    return f"{path} cannot be changed from here. {_ELSEWHERE}"
 
 
 def _read_text(path: Path) -> tuple[str, os.stat_result]:
@@ -161,10 +197,10 @@ def _read_text(path: Path) -> tuple[str, os.stat_result]:
             if not stat.S_ISREG(info.st_mode):
                 raise exc.KeyringMalformed(f"{path} is not a regular file: set {PATH_VARIABLE} to the keyring file.")
             _check_access(path, info)
-            data = file.read(_MAX_FILE_BYTES + 1)
+            data = file.read(MAX_FILE_BYTES + 1)
     _check_directory(path.resolve())
     # Undecodable or endless content is no JSON either; the parser says so.
-    return ("" if len(data) > _MAX_FILE_BYTES else data.decode("utf-8", "replace")), info
+    return ("" if len(data) > MAX_FILE_BYTES else data.decode("utf-8", "replace")), info
 
 
 def _check_access(path: Path, info: os.stat_result) -> None:
@@ -176,14 +212,19 @@ def _check_access(path: Path, info: os.stat_result) -> None:
     if _named_by_operator(path) and info.st_uid == 0 and not mode & 0o333:
         return
     raise exc.KeyringExposed(
-        f"{path} has mode {mode:04o}, so that other users could read it: run chmod 600 {path}, "
+        f"{path} has mode {mode:04o}, so that other users could read it: run chmod 400 {path}, "
         f"or, for a secret that root mounts, name it in {PATH_VARIABLE} and mount it with mode 0440."
     )
 
 
 def _named_by_operator(path: Path) -> bool:
     named = os.environ.get(PATH_VARIABLE)
-    return bool(named) and Path(named or "").expanduser().resolve() == path.resolve()
+    return _is_credential(path) or (bool(named) and Path(named or "").expanduser().resolve() == path.resolve())
+
+
+def _is_credential(path: Path) -> bool:
+    directory = os.environ.get(CREDENTIALS_VARIABLE)
+    return bool(directory) and Path(directory or "").resolve() in path.resolve().parents
 
 
 def _check_directory(path: Path) -> None:
@@ -209,7 +250,7 @@ def signature(info: os.stat_result) -> Signature:
 
 
 def create(path: Path) -> None:
-    """Make a new keyring file, mode 0600. Raises KeyringExists rather than touch anything that is there."""
+    """Make a new keyring file, mode 0400. Raises KeyringExists rather than touch anything that is there."""
     entry = _new_entry(1)
     document = {
         "format": _FORMAT,
@@ -218,6 +259,12 @@ def create(path: Path) -> None:
         "fingerprint_key": _new_key(),
         "audit_key": _new_key(),
     }
+    put(path, document)
+
+
+def put(path: Path, document: dict[str, Any]) -> None:
+    """Write a checked document where there is no file yet. Raises KeyringExists."""
+    _refuse_variable()
     with _translated(path, "create"), _locked(path.parent):
         _check_directory(path)
         with _temporary(path, document, None) as new:
@@ -228,6 +275,46 @@ def create(path: Path) -> None:
                 raise exc.KeyringExists(
                     f"{path} already exists and was left alone: use it, or move it away if nothing needs it."
                 ) from None
+
+
+def merge(path: Path, other: dict[str, Any]) -> list[str]:
+    """Add the keys of another checked document of the same instance; their ids. The active key stays.
+
+    Raises KeyringForeign when the document is that of another instance, DuplicateKey when an id has two keys.
+    """
+
+    def add(document: dict[str, Any]) -> list[str]:
+        if not is_same_instance(document, other):
+            raise exc.KeyringForeign(f"{path} is the keyring of another instance: nothing was changed.")
+        known = {entry["id"]: entry["key"] for entry in document["keys"]}
+        if clash := [entry["id"] for entry in other["keys"] if known.get(entry["id"], entry["key"]) != entry["key"]]:
+            raise exc.DuplicateKey(f"{path} has another key with the id {clash[0]}: nothing was changed.")
+        new = [entry for entry in other["keys"] if entry["id"] not in known]
+        document["keys"] += new
+        return [entry["id"] for entry in new]
+
+    return _rewrite(path, add)
+
+
+def replace(path: Path, document: dict[str, Any]) -> Path:
+    """Put a checked document in the place of the file, whatever that holds; returns where the old one was kept."""
+    _refuse_variable()
+    with _translated(path, "change"):
+        path = path.resolve()
+        with _locked(path.parent):
+            info = stat_file(path)
+            kept = path.with_name(f"{path.name}.before-{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(2)}")
+            os.link(path, kept)
+            with _temporary(path, document, None) as new:
+                if (info.st_uid, info.st_gid) != (os.geteuid(), os.getegid()):
+                    os.chown(new, info.st_uid, info.st_gid)
+                os.replace(new, path)
+    return kept
+
+
+def is_same_instance(document: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Whether two documents share the keys that never change in the life of an instance."""
+    return all(document[name] == other[name] for name in ("fingerprint_key", "audit_key"))
 
 
 def add_key(path: Path) -> str:
@@ -276,11 +363,9 @@ def _require(document: dict[str, Any], key_id: str, path: Path) -> None:
 
 def _rewrite(path: Path, change: Callable[[dict[str, Any]], _ResultT]) -> _ResultT:
     """Replace the file atomically by its changed document; writers wait for one another."""
-    if os.environ.get(JSON_VARIABLE):
-        raise exc.KeyringReadOnly(
-            f"The keyring comes from {JSON_VARIABLE} and cannot be changed from here: "
-            f"change it there, or move it to a file and unset {JSON_VARIABLE}."
-        )
+    _refuse_variable()
+    if _is_credential(path):
+        raise exc.KeyringReadOnly(f"{path} is a systemd credential and cannot be changed from here. {_ELSEWHERE}")
     with _translated(path, "change"):
         # A link to the file stays a link; what it points to is replaced.
         path = path.resolve()
@@ -292,6 +377,20 @@ def _rewrite(path: Path, change: Callable[[dict[str, Any]], _ResultT]) -> _Resul
             with _temporary(path, document, info) as new:
                 os.replace(new, path)
     return result
+
+
+_ELSEWHERE = (
+    f"Copy the keyring to a file of your own with mode 0400, work on the copy ({PATH_VARIABLE}=COPY ./manage.py "
+    "keys ...), give the copy to whatever mounts the secret, and go on when `keys list` shows that every host reads it."
+)
+
+
+def _refuse_variable() -> None:
+    if os.environ.get(JSON_VARIABLE):
+        raise exc.KeyringReadOnly(
+            f"The keyring comes from {JSON_VARIABLE} and cannot be changed from here: write its text into a file with "
+            f"mode 0400, unset {JSON_VARIABLE} and name the file in {PATH_VARIABLE}."
+        )
 
 
 @contextlib.contextmanager
@@ -308,8 +407,11 @@ def _translated(path: Path, verb: str) -> Iterator[None]:
             f"{PATH_VARIABLE}; on a new instance, run ./manage.py setup."
         ) from None
     except OSError as error:
-        kind = exc.KeyringReadOnly if verb == "change" and error.errno in _NOT_WRITABLE else exc.KeyringUnreadable
-        raise kind(
+        if verb == "change" and error.errno in _NOT_WRITABLE:
+            raise exc.KeyringReadOnly(
+                f"{path} is mounted read-only, or this user may not replace it ({error.strerror}). {_ELSEWHERE}"
+            ) from None
+        raise exc.KeyringUnreadable(
             f"Cannot {verb} the keyring at {path} ({error.strerror}): check its owner and mode, "
             f"or name another path in {PATH_VARIABLE}."
         ) from None
@@ -336,7 +438,9 @@ def _temporary(path: Path, document: dict[str, Any], like: os.stat_result | None
     descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
         with open(descriptor, "w", encoding="ascii") as file:
-            if like is not None:
+            if like is None:
+                os.fchmod(file.fileno(), 0o400)
+            else:
                 # An administrator who changes the keyring as root must not lock the service out of it.
                 if (like.st_uid, like.st_gid) != (os.geteuid(), os.getegid()):
                     os.fchown(file.fileno(), like.st_uid, like.st_gid)

@@ -13,8 +13,10 @@ from simple_history.models import HistoricalRecords
 from taggit.managers import TaggableManager
 from taggit.models import ItemBase, Tag
 
+from credentials.audit.models import AuditEvent as AuditEvent
 from credentials.choices import SCOPE_MEANING, AccountScope, GuardState
 from credentials.fields import SecretField
+from credentials.key_readers import KeyReader as KeyReader
 
 LEAST_PRIORITY, MOST_PRIORITY = -1_000_000, 1_000_000
 PRIORITY_BOUNDS = [MinValueValidator(LEAST_PRIORITY), MaxValueValidator(MOST_PRIORITY)]
@@ -183,11 +185,11 @@ class GuardRelease(models.Model):
 
 
 class RememberedRejection(models.Model):
-    """A password that was proven wrong somewhere: not offered there again until edited or released."""
+    """A password or enable secret that was proven wrong somewhere: not offered there until edited or released."""
 
     credential = models.ForeignKey(Credential, on_delete=models.CASCADE, related_name="remembered_rejections")
     credential_version = models.PositiveIntegerField()
-    place = models.CharField(max_length=60, help_text="`device:ID` or `domain:NAME`")
+    place = models.CharField(max_length=60, help_text="`device:ID`, `domain:NAME`, or `enable:ID` of a device")
     place_label = models.CharField(max_length=200)
     at = models.DateTimeField()
 
@@ -205,18 +207,27 @@ class RememberedRejection(models.Model):
 
 def domain_key(domain: str) -> str:
     """The key of an AAA domain, 60 characters at most; case and blanks around it make no other domain."""
-    name = domain.strip().casefold().replace(":", "%3a")
-    if len(name) > 50:
-        name = f"{name[:33]}~{hashlib.sha256(name.encode()).hexdigest()[:16]}"
-    return f"domain:{name}"
+    return f"domain:{_plain_key(domain)}"
 
 
-def account_identity(scope: str, username: str, domain: str, device: Any, device_label: str) -> tuple[str, str]:
+def enable_key(device: Any) -> str:
+    """The place under which a refused enable secret is remembered: one device."""
+    return f"enable:{device}"
+
+
+def account_identity(scope: str, username: str, domain: str, address: str, device_label: str) -> tuple[str, str]:
     """Key and label of the account that a login uses: the unit that can be locked.
 
-    Most account servers tell no `Admin` from `admin`, and one budget too few locks nobody out.
+    A local account is that of an address (`host:port`), so a device that stands in the inventory twice has one
+    budget. Most account servers tell no `Admin` from `admin`, and one budget too few locks nobody out.
     """
     shown, name = username or "(no user name)", username.casefold()
     if scope == AccountScope.LOCAL:
-        return f"local:{device}:{name}", f"{shown} on {device_label}"
-    return f"central:{domain_key(domain).partition(':')[2]}:{name}", f"{shown} in AAA domain {domain.strip()}"
+        return f"local:{_plain_key(address)}:{name}", f"{shown} on {device_label}"
+    return f"central:{_plain_key(domain)}:{name}", f"{shown} in AAA domain {domain.strip()}"
+
+
+def _plain_key(text: str) -> str:
+    """Of a domain or an address: 50 characters at most, without colons, whatever its case."""
+    name = text.strip().casefold().replace(":", "%3a")
+    return name if len(name) <= 50 else f"{name[:33]}~{hashlib.sha256(name.encode()).hexdigest()[:16]}"

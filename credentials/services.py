@@ -11,8 +11,10 @@ from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_ssh_private_key
 from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.db.models import QuerySet
 from taggit.models import Tag
 
+from credentials import audit
 from credentials.choices import AccountScope
 from credentials.exceptions import SecretNotWritable
 from credentials.keyring_match import require_own_keyring
@@ -81,6 +83,24 @@ def update_credential(
     return _write(credential, plain, secrets or SecretsInput(), clear, tags, tag_priorities)
 
 
+@transaction.atomic
+def delete_credentials(credentials: QuerySet[Credential]) -> int:
+    """Delete credentials with their secrets, for good; how many. Attempts and results stay, under their names."""
+    found = list(Credential.objects.filter(pk__in=credentials.order_by().values("pk")).order_by("pk"))
+    ids = {credential.pk: credential for credential in found}
+    Credential.objects.filter(pk__in=ids).delete()
+    with audit.collected():
+        for pk, credential in ids.items():
+            audit.record(
+                "credential.deleted",
+                credential=pk,
+                credential_name=credential.name,
+                username=credential.username,
+                scope=credential.scope,
+            )
+    return len(found)
+
+
 def _write(
     credential: Credential,
     plain: dict[str, Any],
@@ -95,6 +115,7 @@ def _write(
         raise TypeError(f"not fields of a credential: {', '.join(unknown)}")
     require_own_keyring()
     is_new = credential.pk is None
+    before = {} if is_new else _noted(credential)
     username_before = credential.username
     for field, value in plain.items():
         setattr(credential, field, value.strip() if field in {"name", "username"} and value else value)
@@ -139,7 +160,26 @@ def _write(
         if not is_new and (given or clear or credential.username != username_before):
             # A corrected password deserves a fresh start everywhere.
             RememberedRejection.objects.filter(credential=credential).delete()
+        _record(credential, before, sorted(given), sorted(set(clear) - set(given)))
     return credential
+
+
+def _noted(credential: Credential) -> dict[str, Any]:
+    """What the trail says of a credential: everything but its secrets."""
+    links = CredentialTag.objects.filter(content_object=credential).values_list("tag__name", "priority")
+    tags = sorted(name if number is None else f"{name} = {number}" for name, number in links)
+    return {**{field: getattr(credential, field) for field in PLAIN_FIELDS}, "tags": tags}
+
+
+def _record(credential: Credential, before: Mapping[str, Any], given: list[str], cleared: list[str]) -> None:
+    now = _noted(credential)
+    secrets: dict[str, Any] = {
+        name: fields for name, fields in (("secrets_set", given), ("secrets_cleared", cleared)) if fields
+    }
+    if not before:
+        audit.record("credential.created", credential=credential, values=now, **secrets)
+    elif changes := {name: [before[name], value] for name, value in now.items() if value != before[name]} | secrets:
+        audit.record("credential.changed", credential=credential, version=credential.version, changes=changes)
 
 
 def notes_on(credential: Credential) -> list[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import chain
 from typing import NamedTuple, Protocol
@@ -17,8 +17,9 @@ from django.db.models import F, Q
 
 from credentials.choices import AccountScope
 from credentials.exceptions import CredentialChanged
+from credentials.grants import Grant
 from credentials.guard import Guard, get_guard
-from credentials.models import SECRET_FIELDS, Credential, CredentialTag, domain_key
+from credentials.models import SECRET_FIELDS, Credential, CredentialTag, domain_key, enable_key
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,8 @@ class Candidate:
     is_preferred: bool = False
     allow_telnet: bool = False
     skipped: str = ""
+    enable_refused: str = ""
+    """Why its enable secret is not typed there, if so; the login itself is made all the same."""
 
 
 @dataclass(frozen=True)
@@ -103,8 +106,8 @@ class CredentialStore(Protocol):
         `only` names one credential, which is then a candidate of every place, matching or not.
         """
 
-    def open(self, credential: int, version: int | None = None) -> OpenedCredential:
-        """Open the secrets of one credential; SecretError when that is impossible.
+    def open(self, credential: int, grant: Grant, version: int | None = None) -> OpenedCredential:
+        """Open the secrets of one credential; SecretError when that is impossible, NotAudited without its intent.
 
         With `version`, CredentialChanged when it was edited, disabled or deleted since it was planned.
         """
@@ -161,7 +164,11 @@ def order_candidates(
             if has_fallback:
                 skipped = "Another fallback credential comes first; only one is tried."
             has_fallback = True
-        found.append(_candidate(standing, each, matched.get(each.id, ()), skipped))
+        candidate = _candidate(standing, each, matched.get(each.id, ()), skipped)
+        if refused := rejections.get((each.id, each.version, enable_key(place.device))):
+            words = f"Its enable secret was refused here on {_moment(refused)}; not typed until changed or released."
+            candidate = replace(candidate, enable_refused=words)
+        found.append(candidate)
     return found
 
 
@@ -210,7 +217,11 @@ def _why_skipped(place: Place, each: StoredCredential, rejections: Mapping[tuple
         where = f"in AAA domain {place.domain}"
     if when is None:
         return ""
-    return f"Rejected {where} on {when:%Y-%m-%d %H:%M} UTC; skipped until it is changed or released."
+    return f"Rejected {where} on {_moment(when)}; skipped until it is changed or released."
+
+
+def _moment(when: datetime) -> str:
+    return f"{when:%Y-%m-%d %H:%M} UTC"
 
 
 class DatabaseStore:
@@ -230,7 +241,8 @@ class DatabaseStore:
             wanted.add(credential)
         stored = self._load(wanted if only is None else {only})
         fallbacks = {key: each for key, each in stored.items() if each.is_fallback}
-        keys = {f"device:{place.device}" for place in places} | {domain_key(place.domain) for place in places}
+        keys = {key for place in places for key in (f"device:{place.device}", enable_key(place.device))}
+        keys |= {domain_key(place.domain) for place in places}
         rejections = self._guard.remembered(stored, keys)
         rejected = {credential for credential, _, _ in rejections}
         answer: dict[int, list[Candidate]] = {}
@@ -269,12 +281,12 @@ class DatabaseStore:
             for row in query.values(*columns, *words)
         }
 
-    def open(self, credential: int, version: int | None = None) -> OpenedCredential:
+    def open(self, credential: int, grant: Grant, version: int | None = None) -> OpenedCredential:
         """See CredentialStore."""
         row = Credential.objects.filter(pk=credential).first()
         if row is None or not row.enabled or (version is not None and row.version != version):
             raise CredentialChanged("The credential was changed while the run went on. Run it again.")
-        opened = {field: secret.reveal() if (secret := getattr(row, field)) else None for field in SECRET_FIELDS}
+        opened = {field: secret.reveal(grant) if (secret := getattr(row, field)) else None for field in SECRET_FIELDS}
         return OpenedCredential(username=row.username, **opened)
 
     def record(self, credential: int, fate: str, at: datetime, count: int = 1) -> None:
@@ -316,7 +328,7 @@ class InMemoryStore:
             for place in places
         }
 
-    def open(self, credential: int, version: int | None = None) -> OpenedCredential:
+    def open(self, credential: int, grant: Grant, version: int | None = None) -> OpenedCredential:
         """See CredentialStore."""
         return self._opened[credential]
 

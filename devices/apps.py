@@ -10,7 +10,11 @@ class DevicesConfig(AppConfig):
     verbose_name = "Devices"
 
     def ready(self) -> None:
-        """Announce the sealed column, so that key rotation covers it."""
+        """Announce the sealed column, so that key rotation covers it, and say where the platforms come from."""
         from credentials.fields import register_sealed
+        from devices import platforms_table
+        from devices.connector import platforms
+
+        platforms.build_with(platforms_table.build)
 
         register_sealed("devices.ConfigText", "sealed")

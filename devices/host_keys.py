@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.serialization import load_ssh_public_key
 from django.db import transaction
 from django.utils import timezone
 
+from credentials import audit
 from devices.choices import HostKeyState, Transport
 from devices.connector.target import HostKeyData
 from devices.models import Device, HostKey
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 MAX_BYTES = 16 * 1024 * 1024
 KEY_TYPES = ("ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521", "ssh-rsa")
 _HASHED = "|1|"
+# A hashed name fits every device until it is compared with it: two microseconds each.
+_MOST_COMPARED = 10_000_000
 
 
 class KnownHostsError(ValueError):
@@ -96,11 +99,14 @@ def import_known_hosts(data: bytes, user: User | None, *, dry_run: bool = False)
     if not entries and (report.ignored or not data.strip()):
         why = f" Line {report.ignored[0].line}: {report.ignored[0].detail}" if report.ignored else ""
         raise KnownHostsError(f"This file holds no host key.{why}")
+    # Hashed names are compared with every device, which may take a while: before anything is locked.
+    wanted, known_as = _by_device(entries, report)
     with transaction.atomic():
-        wanted = _by_device(entries, report)
         # The rows of the devices serialise this with a first contact at the same moment.
-        list(Device.objects.select_for_update().filter(pk__in=wanted).only("pk"))
-        _Pins(wanted, user, timezone.now()).write(report)
+        devices = Device.objects.select_for_update().filter(pk__in=wanted).only("name", "host", "port").order_by("pk")
+        # One that was deleted or moved to another address meanwhile is not the one that the file is about.
+        names = {each.pk: each.name for each in devices if _known_as(each) == known_as[each.pk]}
+        _Pins({pk: wanted[pk] for pk in names}, names, user, timezone.now()).write(report)
         if dry_run:
             transaction.set_rollback(True)
     report.keys.sort(key=lambda key: (key.line, key.device))
@@ -156,27 +162,37 @@ def _known_as(device: Device) -> str:
     return host if device.port == 22 else f"[{host}]:{device.port}"
 
 
-def _is_hash_of(entry_name: str, name: bytes) -> bool:
-    """Whether `|1|salt|hash` was made of this name."""
+def _made_of(hashed: str, names: Iterable[bytes]) -> bytes | None:
+    """The name that `|1|salt|hash` was made of, if it is among these."""
     try:
-        salt, digest = (base64.b64decode(part, validate=True) for part in entry_name[3:].split("|"))
+        salt, digest = (base64.b64decode(part, validate=True) for part in hashed[len(_HASHED) :].split("|"))
     except (ValueError, binascii.Error):
-        return False
-    return hmac.compare_digest(hmac.digest(salt, name, "sha1"), digest)
+        return None
+    return next((name for name in names if hmac.digest(salt, name, "sha1") == digest), None)
 
 
-def _by_device(entries: Iterable[_Entry], report: KnownHostsReport) -> dict[int, list[_Entry]]:
-    """The entries that are for each device, by its id; notes those that are for none."""
+def _by_device(entries: Iterable[_Entry], report: KnownHostsReport) -> tuple[dict[int, list[_Entry]], dict[int, str]]:
+    """The entries that are for each device and the name under which they are, by its id; notes those for none."""
     devices: dict[str, list[int]] = defaultdict(list)
+    known_as: dict[int, str] = {}
     for device in Device.objects.exclude(transport=Transport.TELNET).only("host", "port"):
-        devices[_known_as(device)].append(device.pk)
-    encoded = [(name.encode(), ids) for name, ids in devices.items()]
+        known_as[device.pk] = _known_as(device)
+        devices[known_as[device.pk]].append(device.pk)
+    encoded = [name.encode() for name in devices]
+    found_entries = list(entries)
+    hashed = sum(name.startswith(_HASHED) for entry in found_entries for name in entry.names)
+    if hashed * len(encoded) > _MOST_COMPARED:
+        raise KnownHostsError(
+            f"{hashed:,} hashed names are too many to be compared with {len(encoded):,} devices: "
+            "import the file in parts, or what ssh-keyscan prints."
+        )
     wanted: dict[int, list[_Entry]] = defaultdict(list)
-    for entry in entries:
+    for entry in found_entries:
         found: set[int] = set()
         for name in entry.names:
             if name.startswith(_HASHED):
-                found.update(pk for known, ids in encoded if _is_hash_of(name, known) for pk in ids)
+                known = _made_of(name, encoded)
+                found.update(devices[known.decode()] if known is not None else ())
             else:
                 # OpenSSH also understands [host]:22, and writes it nowhere.
                 found.update(devices.get(name.removeprefix("[").removesuffix("]:22"), ()))
@@ -185,7 +201,7 @@ def _by_device(entries: Iterable[_Entry], report: KnownHostsReport) -> dict[int,
             wanted[pk].append(entry)
         if not found:
             report.unmatched.append(LineReport(entry.line, _shown(entry.names)))
-    return wanted
+    return wanted, known_as
 
 
 def _shown(names: tuple[str, ...]) -> str:
@@ -198,17 +214,20 @@ def _shown(names: tuple[str, ...]) -> str:
 class _Pins:
     """The keys that are known of some devices, and what the file adds to them."""
 
-    def __init__(self, wanted: dict[int, list[_Entry]], user: User | None, now: datetime) -> None:
+    def __init__(
+        self, wanted: dict[int, list[_Entry]], names: dict[int, str], user: User | None, now: datetime
+    ) -> None:
         self._wanted = wanted
+        self._names = names
         self._user = user
         self._now = now
-        self._names = dict(Device.objects.filter(pk__in=wanted).values_list("pk", "name"))
         self._known: dict[int, list[HostKey]] = defaultdict(list)
         for key in HostKey.objects.filter(device__in=wanted):
             self._known[key.device_id].append(key)
 
     def write(self, report: KnownHostsReport) -> None:
         new: list[HostKey] = []
+        ids = {name: device for device, name in self._names.items()}
         for device, entries in self._wanted.items():
             by_type: dict[str, dict[str, _Entry]] = defaultdict(dict)
             for entry in entries:
@@ -229,6 +248,18 @@ class _Pins:
                         )
                     )
         HostKey.objects.bulk_create(new)
+        with audit.collected():
+            for key in report.keys:
+                if key.action == Action.PINNED:
+                    audit.record(
+                        "host_key.pinned",
+                        user=self._user,
+                        subject="import of known_hosts",
+                        device=ids[key.device],
+                        device_name=key.device,
+                        key_type=key.key_type,
+                        fingerprint=key.fingerprint,
+                    )
 
     def _judge(self, device: int, key_type: str, fingerprint: str, alternatives: int) -> tuple[Action, str]:
         known = [key for key in self._known[device] if key.key_type == key_type]
@@ -237,7 +268,7 @@ class _Pins:
             return Action.UNCHANGED, ""
         pinned = next((key for key in known if key.state == HostKeyState.PINNED), None)
         if pinned is not None:
-            return Action.CONFLICT, f"Pinned is {pinned.fingerprint}, which stays."
+            return Action.CONFLICT, f"{pinned.fingerprint} stays pinned."
         if same is not None and same.state == HostKeyState.RETIRED:
             return Action.CONFLICT, "This key was retired before; it is not pinned again by an import."
         if alternatives > 1:

@@ -15,9 +15,9 @@ from taggit.managers import TaggableManager
 from taggit.models import ItemBase, Tag
 
 from credentials.models import Credential
-from devices import asides, facts, retention, searches  # noqa: F401 - models of this app that have a file of their own
+from devices import asides, facts, platforms_overrides, retention, searches  # noqa: F401 - models of this app that have a file of their own
 from devices.choices import HostKeyState, Transport
-from devices.connector.platforms import UnknownPlatformError, platform
+from devices.connector.platforms import RUNNING, UnknownPlatformError, platform
 from devices.validators import validate_host, validate_name
 
 
@@ -171,7 +171,7 @@ class ConfigVersion(models.Model):
     """One distinct configuration of one device, with the time it was first and last seen."""
 
     device = models.ForeignKey(Device, on_delete=models.CASCADE, related_name="config_versions")
-    kind = models.CharField(max_length=30, default="running")
+    kind = models.CharField(max_length=30, default=RUNNING)
     number = models.PositiveIntegerField()
     text = models.ForeignKey(ConfigText, on_delete=models.PROTECT, related_name="versions")
     compared = models.CharField(max_length=64, help_text="keyed hash of the normalised text")
@@ -194,3 +194,13 @@ class ConfigVersion(models.Model):
 
     def __str__(self) -> str:
         return f"{self.device} {self.kind} v{self.number}"
+
+    @property
+    def called(self) -> str:
+        """How pages name it beside its device: `v3`, or `startup v3` where it is no running configuration."""
+        return f"v{self.number}" if self.kind == RUNNING else f"{self.kind} v{self.number}"
+
+    @property
+    def file_stem(self) -> str:
+        """The beginning of the name of a file with its text."""
+        return f"{self.device.name}-{self.called.replace(' ', '-')}"

@@ -13,14 +13,17 @@ from django.db.models import QuerySet
 from django.db.models.deletion import Collector
 from django.utils import timezone
 from simple_history.utils import bulk_update_with_history
+from taggit.models import Tag
 
+from credentials import audit
 from credentials.bulk import select_in
-from credentials.querysets import tags_named
+from credentials.querysets import known_tags, tags_named
 from credentials.store import Place
 from devices.choices import HostKeyPolicy, HostKeyState, Transport
 from devices.configs.store import forget_unused_texts
 from devices.connector.target import HostKeyData, HostKeyVerdict, Limits, Target
 from devices.models import ConfigVersion, Device, DeviceTag, HostKey
+from devices.reach import require_allowed, target_policy
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -56,8 +59,11 @@ def save_device(device: Device, *, tags: Sequence[str] | None = None, **plain: A
     if is_new and plain.get("port") is None:
         device.port = 23 if device.transport == Transport.TELNET else 22
     errors = _tag_errors(tags or ())
+    was = None if is_new else Device.objects.filter(pk=device.pk).values_list("host", "port").first()
     try:
         device.full_clean()
+        if (device.host, device.port) != was:
+            require_allowed(device.host, device.port)
     except ValidationError as error:
         raise ValidationError({**error.message_dict, **errors}) from None
     if errors:
@@ -116,10 +122,26 @@ def add_tags(devices: QuerySet[Device], names: Sequence[str], user: User | None 
         if (device.pk, tag.pk) not in there
     ]
     DeviceTag.objects.bulk_create(new)
-    keys = {link.content_object_id for link in new}
-    changed = [device for device in found if device.pk in keys]
+    return _note_tags(found, {link.content_object_id for link in new}, "Tags added", tags, user)
+
+
+@transaction.atomic
+def remove_tags(devices: QuerySet[Device], names: Sequence[str], user: User | None = None) -> int:
+    """Take tags away from devices. How many had any of them; ValidationError for a tag that does not exist."""
+    tags, missing = known_tags(names)
+    if missing:
+        raise ValidationError({"tags": f"There is no tag {missing[0]}."})
+    found = _locked(devices)
+    links = DeviceTag.objects.filter(content_object__in=[device.pk for device in found], tag__in=tags)
+    keys = set(links.values_list("content_object_id", flat=True))
+    links.delete()
+    return _note_tags(found, keys, "Tags removed", tags, user)
+
+
+def _note_tags(devices: Sequence[Device], keys: set[int], what: str, tags: Sequence[Tag], user: User | None) -> int:
+    changed = [device for device in devices if device.pk in keys]
     Device.objects.filter(pk__in=keys).update(updated_at=timezone.now())
-    _note_in_history(changed, user, f"Tags added: {', '.join(tag.name for tag in tags)}")
+    _note_in_history(changed, user, f"{what}: {', '.join(tag.name for tag in tags)}")
     return len(changed)
 
 
@@ -214,6 +236,7 @@ def target_of(device: Device, pinned: Iterable[HostKey], limits: Limits) -> Targ
         legacy_ssh=device.legacy_ssh,
         pinned=tuple(HostKeyData(key.key_type, key.public_key) for key in pinned),
         limits=limits,
+        policy=target_policy(),
     )
 
 
@@ -222,21 +245,27 @@ def target_of(device: Device, pinned: Iterable[HostKey], limits: Limits) -> Targ
 def admit_host_key(device: int, presented: HostKeyData, now: datetime | None = None) -> HostKeyVerdict | None:
     """Let a presented host key pass, pin it at first contact, or queue it and return why it does not pass.
 
-    Called before any secret is opened. A device with a pinned key never gets another one by itself.
+    Called before any secret is opened. A device with a pinned key never gets another one by itself. While another
+    key of it waits for a decision, the pinned one does not pass either: somebody stands in its place now and then.
     """
     now = now or timezone.now()
     # The device's row serialises two first contacts at the same moment.
     Device.objects.select_for_update().only("pk").get(pk=device)
     keys = list(HostKey.objects.filter(device=device))
     pinned = [key for key in keys if key.state == HostKeyState.PINNED]
+    waiting = max((k for k in keys if k.state == HostKeyState.PENDING), key=lambda k: k.last_seen_at, default=None)
     same = next((k for k in keys if (k.key_type, k.fingerprint) == (presented.key_type, presented.fingerprint)), None)
     if same is not None and same.state == HostKeyState.PINNED:
+        if waiting is not None:
+            return HostKeyVerdict(
+                True,
+                f"The device shows the pinned key again, but on {waiting.last_seen_at:%Y-%m-%d %H:%M} UTC it showed "
+                f"{waiting.key_type} {waiting.fingerprint}: nobody logs in until that key is approved or rejected.",
+            )
         if (now - same.last_seen_at).total_seconds() > _SEEN_EVERY_S:
             HostKey.objects.filter(pk=same.pk).update(last_seen_at=now)
         return None
-    quarantined = any(key.state == HostKeyState.PENDING for key in keys)
-    first_use = settings.NETRAVEN_HOST_KEY_POLICY == HostKeyPolicy.FIRST_USE
-    if not keys and first_use and not quarantined:
+    if not keys and settings.NETRAVEN_HOST_KEY_POLICY == HostKeyPolicy.FIRST_USE:
         _store(device, presented, HostKeyState.PINNED, None, now)
         return None
     _store(device, presented, HostKeyState.PENDING, same, now)
@@ -257,12 +286,16 @@ def admit_host_keys(presented: Sequence[tuple[int, HostKeyData]]) -> list[HostKe
     old = connection.ops.adapt_datetimefield_value(now - timedelta(seconds=_SEEN_EVERY_S))
     rows = select_in(
         HostKey,
-        ["device", "key_type", "public_key", "id"],
-        {"device": [device for device, _ in presented], "state": [HostKeyState.PINNED.value]},
+        ["device", "state", "key_type", "public_key", "id"],
+        {
+            "device": [device for device, _ in presented],
+            "state": [HostKeyState.PINNED.value, HostKeyState.PENDING.value],
+        },
         extra="last_seen_at < %s",
         values=[old],
     )
-    known = {(device, kind, key): (pk, is_old) for device, kind, key, pk, is_old in rows}
+    undecided = {device for device, state, *_ in rows if state == HostKeyState.PENDING}
+    known = {(row[0], row[2], row[3]): (row[4], row[5]) for row in rows if row[0] not in undecided}
     fresh = _pin_first_contacts([(device, key) for device, key in presented if _of(device, key) not in known], now)
     stale = [pk for pk, is_old in (known[_of(*each)] for each in presented if _of(*each) in known) if is_old]
     HostKey.objects.filter(pk__in=stale).update(last_seen_at=now)
@@ -329,10 +362,13 @@ def approve_host_key(key: HostKey, user: User | None, *, fingerprint: str | None
             raise StaleDecision("The device has shown yet another key meanwhile: look at the device again.")
         now = timezone.now()
         others = HostKey.objects.filter(device=key.device_id).exclude(pk=key.pk)
+        retired = sorted(others.filter(state=HostKeyState.PINNED).values_list("fingerprint", flat=True))
         others.filter(state__in=[HostKeyState.PINNED, HostKeyState.PENDING]).update(state=HostKeyState.RETIRED)
         HostKey.objects.filter(pk=key.pk).update(state=HostKeyState.PINNED, decided_by=user, decided_at=now)
+        _record_decision("host_key.approved", current, user, retired=retired)
 
 
+@transaction.atomic
 def reject_host_key(key: HostKey, user: User | None) -> None:
     """Take a waiting key out of the queue; the device stays pinned to what it had.
 
@@ -343,3 +379,8 @@ def reject_host_key(key: HostKey, user: User | None) -> None:
     )
     if not updated:
         raise StaleDecision("This key no longer waits for approval: look at the device again.")
+    _record_decision("host_key.refused", key, user)
+
+
+def _record_decision(event: str, key: HostKey, user: User | None, **more: Any) -> None:
+    audit.record(event, user=user, device=key.device, key_type=key.key_type, fingerprint=key.fingerprint, **more)

@@ -10,6 +10,7 @@ from django.core.exceptions import ValidationError
 from devices.connector.platforms import UnknownPlatformError, platform
 
 _LABEL = re.compile(r"^(?!-)[A-Za-z0-9_-]{1,63}(?<!-)$")
+_NUMBER = re.compile(r"^(?:[0-9]+|0[xX][0-9a-fA-F]*)$")
 _NAME = re.compile(r"^[^\s/\\\x00-\x1f\x7f](?:[^/\\\x00-\x1f\x7f]*[^\s/\\\x00-\x1f\x7f])?$")
 
 
@@ -23,8 +24,8 @@ def validate_host(value: str) -> None:
     name = value.removesuffix(".")
     if not name or len(name) > 253 or not all(_LABEL.match(label) for label in name.split(".")):
         raise ValidationError(f"{value!r} is neither an IP address nor a host name.", code="host")
-    if all(label.isdigit() for label in name.split(".")):
-        # 10.1.1 or 300.1.1.1: meant as an address, and wrong as one.
+    if all(_NUMBER.match(label) for label in name.split(".")):
+        # 10.1.1, 300.1.1.1, 0x7f.1: meant as an address, and wrong as one, though some resolvers take it.
         raise ValidationError(f"{value!r} is not a valid IP address.", code="host")
 
 

@@ -22,7 +22,7 @@ from credentials.store import Candidate, OpenedCredential
 from devices.connector.core import CoreDeviceConnector
 from devices.connector.outcomes import ConnectorError, Fate, Outcome, info
 from devices.connector.ssh import MethodMismatch
-from devices.connector.target import HostKeyData, LoginSecrets, Target
+from devices.connector.target import HostKeyData, LoginSecrets, Target, address_of
 from jobs.kinds import DeviceKind, KindContext, Store
 from jobs.kinds.base import PartlyDone
 
@@ -36,9 +36,7 @@ _METHOD_NEEDS = {
 }
 
 
-_PROVEN_WRONG = (
-    "What could be tried was proven wrong before and is not sent again. Correct the credential, or release it."
-)
+_PROVEN_WRONG = "Proven wrong before and not sent again: correct the credential, or release it."
 
 
 @dataclass(frozen=True)
@@ -70,6 +68,8 @@ class AttemptRecord:
     host_key: str
     started_at: datetime
     duration_s: float
+    enable_refused: bool = False
+    """Whether the device refused the enable secret that was typed."""
 
 
 @dataclass
@@ -84,6 +84,8 @@ class DeviceReport:
     store: Store | None = None
     started_at: datetime = field(default_factory=timezone.now)
     duration_s: float = 0.0
+    is_lasting: bool = False
+    """It will not pass by itself, though its class does."""
 
 
 @dataclass(frozen=True)
@@ -178,7 +180,7 @@ class JobDeviceConnector:
         if rejected:
             last.outcome, last.advice = Outcome.REJECTED, ""
             if self._kind.is_test and len(usable) == 1:
-                last.advice = f"The device refused {usable[0].name}. Correct its password, or its user name."
+                last.advice = f"Correct the password or the user name of {usable[0].name}."
             last.detail = f"Rejected: {', '.join(rejected)}. {last.detail}"
         return last
 
@@ -190,8 +192,8 @@ class JobDeviceConnector:
                 return DeviceReport(Outcome.SUCCESS, store=self._kind.look(self._task.target, self._task.context))
             except ConnectorError as error:
                 store = error.store if isinstance(error, PartlyDone) else None
-                report = DeviceReport(error.outcome, error.detail, store=store)
-            if not info(report.outcome).passing or tries >= self._retry.retries:
+                report = DeviceReport(error.outcome, error.detail, error.advice, store=store, is_lasting=error.lasting)
+            if not _passes(report) or tries >= self._retry.retries:
                 break
             tries += 1
             if self._rest(self._retry.pause_s * 2 ** (tries - 1) * random.uniform(0.5, 1.5)):
@@ -223,7 +225,7 @@ class JobDeviceConnector:
         tries = 0
         while True:
             report, fate = self._once(candidate)
-            may_retry = info(report.outcome).passing and fate in {Fate.UNSENT, Fate.ACCEPTED}
+            may_retry = _passes(report) and fate in {Fate.UNSENT, Fate.ACCEPTED}
             if isinstance(report, _Gate):
                 pause = random.uniform(0.2, 1.0)
             elif may_retry and report.outcome != Outcome.HELD and tries < self._retry.retries:
@@ -248,7 +250,12 @@ class JobDeviceConnector:
             reservation = ledger.reserve(self._guarded(candidate), candidate, self._order + 1)
             opened = ledger.open(candidate)
             return LoginSecrets(
-                opened.username, opened.password, opened.enable_secret, opened.private_key, opened.passphrase
+                opened.username,
+                opened.password,
+                None if candidate.enable_refused else opened.enable_secret,
+                opened.private_key,
+                opened.passphrase,
+                candidate.enable_refused,
             )
 
         left = max(1.0, self._deadline - time.monotonic())
@@ -270,8 +277,13 @@ class JobDeviceConnector:
         except MethodMismatch as error:
             report = _Mismatch(error.outcome, error.detail, offered=error.offered)
         except ConnectorError as error:
-            report.outcome, report.detail = error.outcome, error.detail
+            report.outcome, report.detail, report.advice = error.outcome, error.detail, error.advice
+            report.is_lasting = error.lasting
             report.store = error.store if isinstance(error, PartlyDone) else None
+            if error.outcome == Outcome.ENABLE_REJECTED and candidate.enable_refused:
+                report.advice = (
+                    f"Correct the enable secret of {candidate.name}; or release the credential, and it is typed again."
+                )
         except Held as error:
             report.outcome, report.detail = Outcome.HELD, str(error)
             report.advice = (
@@ -311,6 +323,7 @@ class JobDeviceConnector:
                         host_key=evidence.host_key.fingerprint if evidence.host_key else "",
                         started_at=started,
                         duration_s=time.monotonic() - clock,
+                        enable_refused=evidence.enable_refused,
                     )
                 )
         return report, evidence.fate
@@ -324,7 +337,12 @@ class JobDeviceConnector:
             domain=self._task.domain,
             device=self._task.device,
             device_label=self._task.target.name,
+            address=address_of(self._task.target.host, self._task.target.port),
         )
+
+
+def _passes(report: DeviceReport) -> bool:
+    return info(report.outcome).passing and not report.is_lasting
 
 
 def _tried(report: DeviceReport, tries: int) -> DeviceReport:

@@ -11,6 +11,7 @@ from credentials.guard import HeldAccount, get_guard
 from credentials.models import account_identity
 from credentials.store import Candidate
 from devices.choices import HostKeyState, Transport
+from devices.connector.target import address_of
 from devices.models import Device, HostKey
 from jobs.services import candidates_for_device
 
@@ -63,7 +64,8 @@ def explain(device: Device) -> Explanation:
 
 
 def _account(device: Device, candidate: Candidate) -> str:
-    return account_identity(candidate.scope, candidate.username, device.aaa_domain, device.pk, device.name)[0]
+    address = address_of(device.host, device.port)
+    return account_identity(candidate.scope, candidate.username, device.aaa_domain, address, device.name)[0]
 
 
 def _words(held: HeldAccount) -> str:
@@ -83,5 +85,5 @@ def _blocked(device: Device) -> str:
     if HostKeyState.PENDING not in states:
         return ""
     if HostKeyState.PINNED in states:
-        return "It has shown another host key than the pinned one: no password is sent while it shows that key."
+        return "It has shown another host key than the pinned one: no password is sent until that key is decided on."
     return "Its host key waits for approval: no password is sent before that."

@@ -14,6 +14,7 @@ from django.db.models import Count, Q, QuerySet
 from django.utils import timezone
 from taggit.models import Tag
 
+from credentials import audit
 from credentials.querysets import known_tags
 from credentials.store import Candidate
 from devices.connector.outcomes import Outcome
@@ -29,11 +30,23 @@ if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
 
-def clean_kind(kind: str, parameters: Mapping[str, Any] | None) -> dict[str, Any]:
-    """The parameters of a job of this kind, checked; ValidationError names what is wrong."""
+def clean_kind(
+    kind: str, parameters: Mapping[str, Any] | None, *, user: User | None = None, kept: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """The parameters of a job of this kind, checked; ValidationError names what is wrong.
+
+    A `user` who may not see credentials names none, whether there is one of that name or not; `kept` is what a
+    stored job holds already.
+    """
     found = KINDS.get(kind)
     if found is None:
         raise ValidationError({"kind": f"There is no kind {kind}. There are: {', '.join(sorted(KINDS))}."})
+    if user is not None and not user.has_perm("credentials.view_credential"):
+        for each in found.parameters:
+            named = (parameters or {}).get(each.name)
+            if each.type == "credential" and named and named != (kept or {}).get(each.name):
+                words = f"{each.label} ({each.name}): naming one needs the permission credentials.view_credential."
+                raise ValidationError({"parameters": [f"{words} Leave it out."]})
     try:
         return found.clean(parameters or {})
     except ValidationError as error:
@@ -55,12 +68,21 @@ def clean_kind_for(kind: str, parameters: Mapping[str, Any], platforms: Iterable
 
 
 def save_job(
-    job: Job, *, tags: Iterable[Tag] | None = None, devices: Iterable[Device] | None = None, **plain: Any
+    job: Job,
+    *,
+    tags: Iterable[Tag] | None = None,
+    devices: Iterable[Device] | None = None,
+    user: User | None = None,
+    **plain: Any,
 ) -> Job:
-    """Make or change a job; None leaves tags or devices as they are. ValidationError names each wrong field."""
+    """Make or change a job; None leaves tags or devices as they are. ValidationError names each wrong field.
+
+    `user` is whoever asks for it, as in `clean_kind`.
+    """
+    kept = dict(job.parameters) if job.pk and plain.get("kind", job.kind) == job.kind else {}
     for name, value in plain.items():
         setattr(job, name, value)
-    job.parameters = clean_kind(job.kind, job.parameters)
+    job.parameters = clean_kind(job.kind, job.parameters, user=user, kept=kept)
     job.full_clean()
     job.next_run_at = plan_next(job, timezone.now())
     with transaction.atomic():
@@ -115,7 +137,7 @@ def start_adhoc(
     max_parallel: int | None = None,
 ) -> Run:
     """Start a run of a kind without a stored job; without tags and devices it means all enabled devices."""
-    cleaned = clean_kind(kind, parameters)
+    cleaned = clean_kind(kind, parameters, user=user)
     ids = [tag.pk for tag in _known_tags(tags)]
     chosen = [device.pk for device in devices]
     _refuse_devices(kind, bool(ids or chosen or all_devices))
@@ -206,6 +228,8 @@ def _start(run: Run, devices: list[Device] | None, trigger: Trigger, user: User 
             size = shard_size(len(chosen))
             for number, start in enumerate(range(0, len(chosen), size), start=1):
                 _add_shard(run, number, chosen[start : start + size])
+        about: dict[str, Any] = {"kind": run.kind, "trigger": str(trigger), "devices": run.device_count}
+        audit.record("run.started", user=user, run=run.pk, subject=run.job_name, **about)
     return run
 
 

@@ -18,6 +18,7 @@ def heartbeat(host: str) -> None:
     """Prove that tasks run on this host, find shards that lost their worker, start what is due, count new logins."""
     from django.utils import timezone
 
+    from credentials.audit import anchors
     from devices.configs.index import index_latest
     from jobs.analytics.rollup import roll_up
     from jobs.engine import beat, runs
@@ -27,8 +28,10 @@ def heartbeat(host: str) -> None:
     for chore in (
         runs.recover,
         lambda: start_due(timezone.now()),
+        anchors.anchor_if_due,
         lambda: roll_up(limit_s=2.0),
-        lambda: index_latest(limit_s=1.0),
+        # What is not in the index yet is read by the search itself.
+        lambda: index_latest(limit_s=1.0, may_go_on=beat.is_quiet),
     ):
         try:
             chore()

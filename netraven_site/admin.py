@@ -18,14 +18,17 @@ for model in (User, Group, Tag, Schedule, Success, Failure, OrmQ):
 
 from netraven_site.panels import (  # noqa: E402
     asides,  # noqa: F401
+    audit,  # noqa: F401
     configs,  # noqa: F401
     credentials,  # noqa: F401
     devices,  # noqa: F401
     held,  # noqa: F401
     host_keys,  # noqa: F401
     jobs,  # noqa: F401
+    keys,  # noqa: F401
     limits,  # noqa: F401
     people,
+    platforms,  # noqa: F401
     retention,  # noqa: F401
     runs,  # noqa: F401
     windows,  # noqa: F401

@@ -10,5 +10,8 @@ class NetRavenSiteConfig(AppConfig):
     verbose_name = "NetRaven"
 
     def ready(self) -> None:
-        """Register the system checks."""
-        from netraven_site import checks  # noqa: F401
+        """Register the system checks, what follows a sign-in, and what the audit trail is told by signals."""
+        from netraven_site import auditing, checks  # noqa: F401
+        from netraven_site.security import sign_ins  # noqa: F401
+
+        auditing.connect()

@@ -11,7 +11,10 @@ from django.utils import timezone
 from rest_framework.authentication import BaseAuthentication, get_authorization_header
 from rest_framework.exceptions import AuthenticationFailed
 
+from netraven_site.auditing import token_refused
 from netraven_site.models import ApiToken
+from netraven_site.security.client import address_of, counted_as
+from netraven_site.security.limits import API_LIMIT
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -23,16 +26,40 @@ _NOT_VALID: Final = "The token is not valid."
 
 
 class ApiTokenAuthentication(BaseAuthentication):
-    """`Authorization: Token …` or `Authorization: Bearer …`."""
+    """`Authorization: Token …` or `Authorization: Bearer …`.
+
+    Requests are counted here, since the framework asks its throttles only after somebody was let in: wrong tokens
+    would be free.
+    """
 
     def authenticate(self, request: Request) -> tuple[User, ApiToken] | None:
-        """The token's user; None when no token was sent; AuthenticationFailed when it is no good.
+        """The token's user; None when no token was sent; AuthenticationFailed when it is no good, or Throttled.
 
         An unknown, an expired and a disabled user's token are refused with the same words.
         """
         parts = get_authorization_header(request).split()
         if not parts or parts[0].lower() not in {b"token", b"bearer"}:
+            signed_in = getattr(request._request, "user", None)
+            if signed_in is not None and signed_in.is_authenticated and signed_in.is_active:
+                API_LIMIT.user(signed_in.pk)
+            else:
+                self._count_stranger(request)
             return None
+        try:
+            user, row = self._by_token(request, parts)
+        except AuthenticationFailed:
+            self._count_stranger(request)
+            raise
+        API_LIMIT.user(user.pk)
+        self._note_use(row)
+        return user, row
+
+    @staticmethod
+    def _count_stranger(request: Request) -> None:
+        API_LIMIT.stranger(counted_as(address_of(request._request)))
+
+    @staticmethod
+    def _by_token(request: Request, parts: list[bytes]) -> tuple[User, ApiToken]:
         if len(parts) != 2:
             raise AuthenticationFailed("Send the token as one word: Authorization: Token <token>.")
         if len(parts[1]) > _LONGEST or not parts[1].isascii():
@@ -40,8 +67,10 @@ class ApiTokenAuthentication(BaseAuthentication):
         digest = ApiToken.digest_of(parts[1].decode("ascii"))
         row = ApiToken.objects.select_related("user").filter(digest=digest).first()
         if row is None or not row.is_valid or not row.user.is_active:
+            # A database that cannot be written at the moment refuses all the same.
+            with contextlib.suppress(DatabaseError):
+                token_refused(request._request, digest, row)
             raise AuthenticationFailed(_NOT_VALID)
-        self._note_use(row)
         return row.user, row
 
     @staticmethod

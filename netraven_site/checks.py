@@ -16,6 +16,10 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, register
 from django.core.checks import Warning as Doubt
 
+from devices import platforms_table
+from devices.connector.platforms import PlatformTableError, read_table
+from devices.reach import target_policy
+
 HOST_KEY_POLICIES = ("first-use", "approve")
 _ENGINES = ("django.db.backends.sqlite3", "django.db.backends.postgresql")
 _MOST_GUARD_REJECTIONS = 10
@@ -123,6 +127,23 @@ def _task_troubles(cluster: dict[str, Any]) -> Iterator[CheckMessage]:
 
 
 @register()
+def check_platforms(app_configs: _Apps, **kwargs: Any) -> list[CheckMessage]:
+    """E040: a file of the team's own platforms that cannot be used."""
+    try:
+        if settings.NETRAVEN_PLATFORMS:
+            read_table(*platforms_table.read_files())
+    except PlatformTableError as error:
+        return [
+            Error(
+                f"The platforms cannot be read: {error}.",
+                hint="Mend the file; ./manage.py platforms check says whether it fits.",
+                id="netraven.E040",
+            )
+        ]
+    return []
+
+
+@register()
 def check_database(app_configs: _Apps, **kwargs: Any) -> list[CheckMessage]:
     """E020 to E024: a database that is unsupported, loses writes, or cannot be written."""
     config = settings.DATABASES["default"]
@@ -172,11 +193,19 @@ def _sqlite_troubles(config: dict[str, Any]) -> Iterator[CheckMessage]:
 
 @register()
 def check_values(app_configs: _Apps, **kwargs: Any) -> list[CheckMessage]:
-    """E030 host-key policy, E031 time-outs that contradict each other; W030 to W032 doubtful guard limits."""
+    """E030 host-key policy, E031 time-outs that contradict each other, E032 targets; W030 to W032 guard limits."""
     return list(_value_troubles())
 
 
 def _value_troubles() -> Iterator[CheckMessage]:
+    try:
+        target_policy()
+    except ValueError as error:
+        yield Error(
+            f"NETRAVEN_TARGETS or NETRAVEN_TARGET_PORTS: {error}",
+            hint="docs/settings.md shows both.",
+            id="netraven.E032",
+        )
     if settings.NETRAVEN_HOST_KEY_POLICY not in HOST_KEY_POLICIES:
         yield Error(
             f"NETRAVEN_HOST_KEY_POLICY is {settings.NETRAVEN_HOST_KEY_POLICY!r}.",

@@ -16,6 +16,7 @@ from credentials.guard import get_guard
 from credentials.models import Credential
 from devices.choices import HostKeyState
 from devices.connector.outcomes import Tone, info
+from devices.connector.platforms import RUNNING
 from devices.models import ConfigVersion, Device, HostKey
 from jobs.models import Run, WorkerBeat
 from netraven_site.panels.cells import TONE_LABELS, since
@@ -223,7 +224,7 @@ def _failing(fleet: Fleet) -> list[Attention]:
 
 
 def _never_backed_up(fleet: Fleet) -> list[Attention]:
-    has = Exists(ConfigVersion.objects.filter(device=OuterRef("pk")))
+    has = Exists(ConfigVersion.objects.filter(device=OuterRef("pk"), kind=RUNNING))
     never = Device.objects.filter(enabled=True).filter(~has).count() if fleet.total else 0
     if not never:
         return []

@@ -47,6 +47,8 @@ from netraven_site.processes.supervisor import manage
 
 BASE_PORT_VARIABLE = "NETRAVEN_DEMO_BASE_PORT"
 BASE_PORT = 2201
+TARGETS = ("any", "127.0.0.0/8")
+"""Addresses that devices may have while the demo runs, unless NETRAVEN_TARGETS says otherwise."""
 JOB_NAME = "Backup of the demo"
 # Beside the one that the story runs: what a team would have start by itself.
 _JOBS: tuple[tuple[str, dict[str, Any]], ...] = (

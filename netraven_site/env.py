@@ -78,6 +78,18 @@ class Reader:
             raise ImproperlyConfigured(f"{name} is {value}: it must be {bounds}.")
         return value
 
+    def path(self, name: str) -> Path | None:
+        """The variable as the path of a file, None without one."""
+        value = self.text(name)
+        return Path(value).expanduser() if value else None
+
+    def remote(self, name: str) -> str:
+        """The variable as the address of a remote, which must not hold a password: addresses are shown and recorded."""
+        value = self.text(name)
+        if re.match(r"[a-z+]+://[^/@]*:[^/@]*@", value, re.IGNORECASE):
+            raise ImproperlyConfigured(f"{name} holds a password: put it into a file, see NETRAVEN_GIT_TOKEN_FILE.")
+        return value
+
     def words(self, name: str, default: list[str] | None = None) -> list[str]:
         """The variable as a list of comma-separated words."""
         raw = self.text(name)

@@ -41,12 +41,16 @@ _LOGINS = (
     ),
 )
 _ADMINISTRATION = (
+    ("Platforms", "memory", "devices_platformoverride", "devices.view_platformoverride"),
     ("Maintenance windows", "do_not_disturb_on", "jobs_maintenancewindow", "jobs.view_maintenancewindow"),
     ("Retention", "auto_delete", "devices_retentionrule", "devices.view_retentionrule"),
     ("Concurrency limits", "speed", "jobs_concurrencylimit", "jobs.view_concurrencylimit"),
+    ("Encryption keys", "vpn_key", "credentials_keyreader", "credentials.view_keyreader"),
+    ("Audit", "history_edu", "credentials_auditevent", "credentials.view_auditevent"),
     ("Users", "person", "auth_user", "auth.view_user"),
     ("Groups", "group", "auth_group", "auth.view_group"),
     ("Tags", "sell", "taggit_tag", "taggit.view_tag"),
+    ("Sign-ins", "devices_other", "netraven_site_signin", ""),
     ("API tokens", "token", "netraven_site_apitoken", "netraven_site.view_apitoken"),
     ("Failed tasks", "error", "django_q_failure", "django_q.view_failure"),
 )
@@ -120,7 +124,7 @@ def _waiting_keys() -> int:
 
 
 def _may(permission: str) -> Callable[[HttpRequest], bool]:
-    return lambda request: request.user.has_perm(permission)
+    return lambda request: not permission or request.user.has_perm(permission)
 
 
 def find(request: HttpRequest, term: str) -> list[SearchResult]:

@@ -19,6 +19,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError, connection
 from django.db.models import Model, QuerySet
 
+from credentials import audit
 from credentials.exceptions import CredentialsError
 
 FAILED = 1
@@ -49,7 +50,11 @@ class ReportingCommand(BaseCommand):
 
     def check(self, *args: Any, **kwargs: Any) -> None:
         """Refuse to work on an instance that is not in order, as `up` would."""
-        troubles = [found for found in checks.run_checks() if found.is_serious() and not found.is_silenced()]
+        troubles = [
+            found
+            for found in checks.run_checks(databases=["default"])
+            if found.is_serious() and not found.is_silenced()
+        ]
         if troubles:
             raise wrong_use("\n".join(f"{found.msg} {found.hint or ''}".rstrip() for found in troubles))
 
@@ -57,7 +62,8 @@ class ReportingCommand(BaseCommand):
         """Run, and translate what goes wrong outside the command into one message."""
         _require_text(options)
         try:
-            return super().execute(*args, **options)
+            with audit.acting(lambda: audit.Acting(operator(), "command")):
+                return super().execute(*args, **options)
         except CredentialsError as error:
             raise wrong_use(str(error)) from error
         except DatabaseError as error:

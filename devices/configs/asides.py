@@ -72,7 +72,7 @@ def can_be_accepted(aside: KeptAside) -> bool:
 
 
 @transaction.atomic
-def accept(aside: KeptAside, user: User | None) -> ConfigVersion:
+def accept(aside: KeptAside, user: User | None, actor: str = "") -> ConfigVersion:
     """Make it the latest version of the device: a person says that so much was deleted. CannotDecide says why not."""
     row = _locked(aside)
     if row.text is None or not can_be_accepted(row):
@@ -97,16 +97,16 @@ def accept(aside: KeptAside, user: User | None) -> ConfigVersion:
             last_seen_at=row.last_seen_at,
         )
     row.version = version
-    _decide(row, AsideState.ACCEPTED, user, version=version.number)
+    _decide(row, AsideState.ACCEPTED, user, actor, version=version.number)
     return version
 
 
 @transaction.atomic
-def decline(aside: KeptAside, user: User | None) -> None:
+def decline(aside: KeptAside, user: User | None, actor: str = "") -> None:
     """Throw it away; the last good version stays the latest. CannotDecide when it no longer waits."""
     row = _locked(aside)
     text, row.text = row.text_id, None
-    _decide(row, AsideState.DECLINED, user)
+    _decide(row, AsideState.DECLINED, user, actor)
     if text is not None:
         forget_unused_texts([text])
 
@@ -138,12 +138,13 @@ def _locked(aside: KeptAside) -> KeptAside:
     return row
 
 
-def _decide(row: KeptAside, state: AsideState, user: User | None, **details: Any) -> None:
+def _decide(row: KeptAside, state: AsideState, user: User | None, actor: str, **details: Any) -> None:
     row.state, row.decided_by, row.decided_at = state, user, timezone.now()
     row.save()
     audit.record(
         f"config.incomplete_{state.value}",
         user=user,
+        actor=actor,
         device=row.device_id,
         name=row.device.name,
         kind=row.kind,

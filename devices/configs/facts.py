@@ -7,9 +7,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from devices.configs.authors import last_change
-from devices.configs.facts_patterns import CONFIGURATION, GENERAL, PATTERNS, SOFTWARE, VENDORS
+from devices.configs.facts_patterns import CONFIGURATION, FAMILIES, GENERAL, PATTERNS, SOFTWARE, VENDORS
+from devices.configs.normalise import clean
 from devices.connector.platforms import Platform, platform_or_generic
 
+_PROMPT: Final = re.compile(r"[\w.@:/~()\[\]<*-][\w.@:/~()\[\]<>* -]{0,80}[#>$%\]] ?")
 FACTS: Final = ("hostname", "vendor", "model", "serial", "version", "uptime_s")
 
 _LINES: Final = 600
@@ -55,11 +57,11 @@ def facts(text: str, platform: str, command: str) -> dict[str, Any]:
     Never raises on odd text.
     """
     rules = platform_or_generic(platform)
-    lines = [line[:_LONG].rstrip() for line in text.replace("\r", "").split("\n", _LINES)[:_LINES]]
+    lines = _answer(text, command)
     if _CONFIGURATION.search(command):
         found = _by_patterns(lines, CONFIGURATION)
     else:
-        found = _by_patterns(lines, PATTERNS.get(_family(rules), ()))
+        found = _by_patterns(lines, PATTERNS.get(_family(rules) or _first(FAMILIES, lines) or "", ()))
         if _ABOUT_ITSELF.search(command.strip()):
             if len(found) < len(FACTS) - 1:
                 found = _by_template("\n".join(lines), rules, command.strip()) | found
@@ -69,6 +71,17 @@ def facts(text: str, platform: str, command: str) -> dict[str, Any]:
         if vendor:
             found["vendor"] = vendor
     return {name: found[name] for name in FACTS if found.get(name) is not None}
+
+
+def _answer(text: str, command: str) -> list[str]:
+    """The lines of an answer, without the echo of the command and the prompt behind it."""
+    lines = [line[:_LONG].rstrip() for line in clean(text[: _LINES * _LONG]).split("\n", _LINES)[:_LINES]]
+    command = command.strip()
+    if command and lines[0].endswith(command):
+        del lines[0]
+    while lines and (not lines[-1] or _PROMPT.fullmatch(lines[-1])):
+        del lines[-1]
+    return lines
 
 
 def changed_by(text: str) -> str | None:
@@ -155,10 +168,12 @@ def _by_template(text: str, rules: Platform, command: str) -> dict[str, Any]:
 
 
 def _of_chassis(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    for row in rows:
-        if re.search(r"chassis|^(?:switch )?1$", str(row.get("name", "")), re.IGNORECASE):
-            return row
-    return rows[0]
+    named = [row for row in rows if row.get("pid", "-")] or rows
+    for pattern in (r"chassis|^(?:switch )?1$", r"^rack 0$|^switch system$"):
+        for row in named:
+            if re.search(pattern, str(row.get("name", "")), re.IGNORECASE):
+                return row
+    return named[0]
 
 
 def _value(name: str, text: str | None) -> Any:
@@ -169,8 +184,13 @@ def _value(name: str, text: str | None) -> Any:
         if re.fullmatch(r"\d{1,12}(?:\.\d+)?", text):
             return int(float(text))
         return uptime_seconds(text)
-    if name in {"version", "serial"}:
-        text = text.rstrip(",;")
+    if name == "version":
+        # "6.49.10 (long-term)", "10.4(5) [Maintenance Release]"
+        text = re.sub(r"^([VR]?\d\S*)\s+[\[(].*$", r"\1", text, flags=re.IGNORECASE).rstrip(",;")
+    elif name == "serial":
+        text = text.split(",")[0].rstrip(";")
+        if not re.search(r"[A-Za-z0-9]{3}", text):
+            return None
     return text if len(text) <= _LONGEST_FACT else None
 
 

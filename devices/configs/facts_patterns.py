@@ -28,6 +28,8 @@ _IOS: Final = _table(
     ("uptime_s", r"^\S+ uptime is (.*)"),
     ("model", r"^cisco (\S+) \(.*\) processor"),
     ("model", r"^Model number\s*:\s*(\S+)"),
+    ("version", r"^AP Running Image\s*:\s*(\S+)"),
+    ("model", r"^Chassis type:\s*(\S+)"),
     ("model", r"^(?:cisco|Arista) (\S+).*processor"),
     ("serial", r"^System serial number\s*:\s*(\S+)"),
     ("serial", r"^Processor board ID (\S+)"),
@@ -68,6 +70,7 @@ _LINUX: Final = _table(
     ("version", r"^Linux \S+ (\d+\.\d+\S*) "),
     ("version", r"^(?:Linux )?(\d+\.\d+\.\d+-\S+)$"),
     ("version", r"^ovs-vsctl \(Open vSwitch\) (\S+)"),
+    ("version", r'^\s+ovs_version: "?(\d[^\s"]*)'),
     ("version", r"^(?:BIRD|FRRouting) (?:version )?(\d\S*)"),
     ("hostname", r"^FRRouting \S+ \(([\w.-]+)\)"),
     ("model", _field("Product Name", "Hardware Model")),
@@ -77,7 +80,7 @@ _LINUX: Final = _table(
     ("uptime_s", r"^ ?up (\d.*)"),
 )
 
-PATTERNS: Final[Mapping[str, Patterns]] = {
+_OWN: Final[Mapping[str, Patterns]] = {
     "cisco_ios": _IOS,
     "cisco_xe": _IOS,
     "frr_linux": _LINUX,
@@ -95,6 +98,8 @@ PATTERNS: Final[Mapping[str, Patterns]] = {
         ("version", r"^\s*Version\s*:\s*(\S+)"),
         ("hostname", r"^(?!system )([\w.-]+) uptime is "),
         ("uptime_s", r"^(?:\S+ )?uptime is (.*)"),
+        ("model", r"^((?:ASR|NCS|CRS)[ -]?\d[\w-]*)\b.{0,60}\bChassis\b"),
+        ("model", r"^(IOS XRv(?: \d+)?) Chassis"),
         ("model", r"^cisco (\S+(?: Series)?) \(.*\) processor"),
         ("model", r"^cisco (\S+(?:[ -]\S+)?) \(\)? processor"),
         ("model", r"^cisco (\S+).* processor"),
@@ -104,6 +109,7 @@ PATTERNS: Final[Mapping[str, Patterns]] = {
         ("version", r"^Cisco (?:Adaptive Security Appliance|Firepower|PIX).*Version (\S+)"),
         ("hostname", r"^([\w.-]+) up \d+ "),
         ("uptime_s", r"^[\w.-]+ up (\d+ .*)"),
+        ("model", r"^Model Id:\s+(\S+)"),
         ("model", r"^Hardware:\s+([^\s,]+)"),
         ("model", r"^Model\s*:\s*(?:Cisco )?(.+?)(?: Threat Defense)? \(\d+\) Version"),
         ("serial", r"^Serial Number:\s+(\S+)"),
@@ -182,9 +188,11 @@ PATTERNS: Final[Mapping[str, Patterns]] = {
     "fortinet": _table(
         ("version", r"^Version:\s*\S+ v(\d+\.\d+\.\d+)"),
         ("version", r"^Version:\s*\S+ v?(\d[^\s,]+)"),
+        ("version", r"^Version\s*:\s*v(\d+\.\d+\.\d+)"),
         ("model", r"^Version:\s*(\S+) v"),
-        ("serial", r"^Serial[- ]Number:\s*(\S+)"),
-        ("hostname", r"^Hostname:\s*(\S+)"),
+        ("model", r"^Platform (?:Full Name|Type)\s*:\s*(\S+)"),
+        ("serial", r"^Serial[- ]Number\s*:\s*(\S+)"),
+        ("hostname", r"^Hostname\s*:\s*(\S+)"),
         ("uptime_s", r"^Uptime:\s*(.*)"),
         ("uptime_s", r"^Cluster uptime:\s*(.*)"),
     ),
@@ -224,8 +232,8 @@ PATTERNS: Final[Mapping[str, Patterns]] = {
         ("uptime_s", r"^\s*uptime:\s*(\S+)"),
     ),
     "dell_os9": _table(
-        ("version", r"^Dell(?: EMC)? (?:Networking )?(?:Application Software |Force10 )?.*Version:\s*(\S+)"),
-        ("version", r"^Dell Application Software Version:\s*(\S+)"),
+        ("version", r"^(?:Dell|Force10)\b.*Application Software Version:\s*(\S+)"),
+        ("version", r"^Dell\b(?!.*Operating System).*\bVersion:\s*(\S+)"),
         ("model", r"^System Type:\s*(\S+)"),
         ("hostname", r"^([\w.-]+) uptime is "),
         ("uptime_s", r"uptime is (.*)"),
@@ -312,7 +320,57 @@ PATTERNS: Final[Mapping[str, Patterns]] = {
         ("serial", r"^(?:System )?Serial (?:num|number):\s*(\S+)"),
     ),
     "linux": _LINUX,
+    "cumulus_linux": (*_table(("version", r'^(?:VERSION_ID|DISTRIB_RELEASE)="?(\d[^"]*)"?')), *_LINUX),
+    "cisco_viptela": _table(
+        ("version", _field("Version")),
+        ("version", r"^(\d{1,2}\.\d{1,2}\.\d{1,3}(?:\.\d{1,3})?[a-z]?)$"),
+        ("serial", _field("Chassis-number", "Board-serial")),
+        ("hostname", _field("Hostname")),
+        ("uptime_s", _field("System uptime")),
+    ),
 }
+
+# Other names of the same systems.
+_ALIKE: Final = {
+    "alcatel_sros": "nokia_sros",
+    "avaya_vsp": "extreme_vsp",
+    "brocade_netiron": "ruckus_fastiron",
+    "brocade_vyos": "vyos",
+    "dell_dnos9": "dell_os9",
+    "dell_force10": "dell_os9",
+    "dell_powerconnect": "dell_os6",
+    "extreme": "extreme_exos",
+    "extreme_netiron": "ruckus_fastiron",
+    "f5_ltm": "f5_tmsh",
+    "mellanox": "mellanox_mlnxos",
+    "ovs_linux": "linux",
+    "vyatta_vyos": "vyos",
+}
+PATTERNS: Final[Mapping[str, Patterns]] = {**_OWN, **{name: _OWN[same] for name, same in _ALIKE.items()}}
+
+# Whose words they are, where the platform does not say.
+FAMILIES: Final = tuple(
+    (family, re.compile(pattern, re.IGNORECASE))
+    for family, pattern in (
+        ("cisco_nxos", r"^Cisco Nexus Operating System"),
+        ("cisco_xr", r"^Cisco IOS XR Software"),
+        ("cisco_asa", r"^Cisco Adaptive Security Appliance"),
+        ("cisco_ios", r"^Cisco (?:IOS|Internetwork|AP) (?:Software|Operating|XE)|^(?:Cisco )?IOS \(tm\)"),
+        ("arista_eos", r"^Arista \S+$|^Arista vEOS|^Software image version: \d+\.\d+"),
+        ("juniper_junos", r"^Junos: |^JUNOS .*\["),
+        ("huawei", r"^(?:Huawei Versatile Routing Platform|VRP \(R\) software|H3C Comware|HPE? Comware)"),
+        ("fortinet", r"^Version: Forti\w+-\S+ v\d"),
+        ("paloalto_panos", r"^sw-version: "),
+        ("checkpoint_gaia", r"^Product version Check Point|^This is Check Point"),
+        ("f5_tmsh", r"^Sys::Version|^\s*Product\s+BIG-IP"),
+        ("mikrotik_routeros", r"^\s*platform: MikroTik"),
+        ("nokia_sros", r"^TiMOS-"),
+        ("vyos", r"^Version:\s+VyOS "),
+        ("extreme_exos", r"ExtremeXOS version "),
+        ("dell_os10", r"^Dell EMC Networking OS10|^Dell SmartFabric OS10"),
+        ("linux", r"^Linux \S+ \d+\.\d+|^PRETTY_NAME=|^FRRouting \d|^BIRD \d|\(Open vSwitch\)"),
+    )
+)
 
 GENERAL: Final = _table(
     ("hostname", _field("host ?name", "system name", "sysname", "device name")),

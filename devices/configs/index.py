@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import time
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
@@ -179,8 +179,8 @@ def is_latest() -> Exists:
     )
 
 
-def index_latest(limit_s: float = 1.0, rest: float = 3.0) -> Step:
-    """Bring the index up to date for about `limit_s` seconds; two queries when there is nothing to do.
+def index_latest(limit_s: float = 1.0, rest: float = 3.0, may_go_on: Callable[[], bool] = lambda: True) -> Step:
+    """Bring the index up to date for about `limit_s` seconds, while it may; two queries when there is nothing to do.
 
     After each batch the others get `rest` times as long a turn as it took: a run must not wait for the index.
     """
@@ -192,7 +192,7 @@ def index_latest(limit_s: float = 1.0, rest: float = 3.0) -> Step:
         index = current()
         if index is None:
             return Step(is_complete=False)
-        step = _catch_up(index, until, rest)
+        step = _catch_up(index, until, rest, may_go_on)
         if step.is_complete:
             IndexMark.objects.update_or_create(name=_MARK, defaults={"version": newest})
         return step
@@ -240,13 +240,13 @@ def _to_remove() -> QuerySet[IndexedText]:
     return IndexedText.objects.exclude(Exists(ConfigVersion.objects.filter(is_latest(), text=OuterRef("pk"))))
 
 
-def _catch_up(index: Index, until: float, rest: float) -> Step:
+def _catch_up(index: Index, until: float, rest: float, may_go_on: Callable[[], bool]) -> Step:
     added = removed = 0
     for adding, waiting in ((False, _to_remove()), (True, _to_add())):
         ids = list(waiting.order_by("pk").values_list("pk", flat=True))
         for start in range(0, len(ids), BATCH):
             began = time.monotonic()
-            if began >= until:
+            if began >= until or not may_go_on():
                 return Step(added, removed, is_complete=False)
             count = _batch(index, ids[start : start + BATCH], adding)
             if count is None:

@@ -9,7 +9,7 @@ from datetime import datetime
 from django.db.models import Max
 from django.utils import timezone
 
-from devices.configs.store import LastVersion, PreparedText, new_text, save_version, summary_of
+from devices.configs.store import IN_TURN, LastVersion, PreparedText, new_text, save_version, summary_of
 from devices.models import ConfigText, ConfigVersion
 
 
@@ -48,7 +48,8 @@ def keep(device: int, kind: str, text: PreparedText, last: LastVersion | None, b
     number = last.number if last else 0
     if last is not None and last.compared == text.compared:
         return Keep(device, kind, text, number, None, "")
-    return Keep(device, kind, text, number, new_text(text), summary_of(before, text))
+    with IN_TURN:
+        return Keep(device, kind, text, number, new_text(text), summary_of(before, text))
 
 
 def save_all(keeps: Sequence[Keep], seen_at: datetime | None = None) -> list[Kept]:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Final
 
-from devices.configs.redact import mask_salted
+from devices.configs.redact import banners, mask_salted
 from devices.connector.platforms import Platform, is_anchored, platform_or_generic
 
 _LONG: Final = 1000
 """Characters of a line that volatile patterns look at: device output is hostile input."""
+
+_SHORT: Final = 120
+_MOST_PLAIN: Final = 5000
+_REFERENCE: Final = re.compile(r"\\[1-9]|\(\?P=|\(\?\(")
+_ANY_LINE: Final = re.compile("")
 
 _ESCAPES: Final = re.compile(
     r"\x1b\[[0-9;?<=>!]{0,32}[ -/]{0,4}[@-~]"  # CSI: colours, cursor moves
@@ -85,13 +91,40 @@ def normalise(text: str, platform: str) -> str:
     anew for each dump become a placeholder, all others stay as they are.
     """
     rules = platform_or_generic(platform)
-    anchored, anywhere, parts = _volatile(rules)
     text = mask_salted(clean(text), rules)
-    lines = text.split("\n")
-    # Many lines of a configuration are there many times.
-    compared = {line: _compared(line, anchored, anywhere, parts) for line in set(lines)}
-    kept = [shown for line in lines if (shown := compared[line]) is not None]
+    lines = [line.rstrip() for line in text.split("\n")]
+    compared = _compared_of(lines, rules)
+    shown = [compared.get(line, line or None) for line in lines]
+    for number in _prose(text):
+        shown[number] = lines[number] or None
+    kept = [line for line in shown if line is not None]
     return "\n".join(kept) + "\n" if kept else ""
+
+
+def _prose(text: str) -> set[int]:
+    """The numbers of the lines in banners: what a person wrote there is no noise, whatever it looks like."""
+    numbers: set[int] = set()
+    first = at = 0
+    for span in banners(text):
+        # Counted on from the banner before: a device can send ten thousand of them.
+        first, at = first + text.count("\n", at, span.start), span.start
+        numbers.update(range(first, first + text.count("\n", span.start, span.end) + 1))
+    return numbers
+
+
+def _compared_of(lines: Sequence[str], rules: Platform) -> dict[str, str | None]:
+    """What is compared of those lines that have something volatile, as few have."""
+    begins, holds = _noticed(rules)
+    plain = _plain(rules)
+    unknown = set(lines) - plain
+    noticed = [
+        line for line in unknown if begins.match(line, 0, _LONG) or (holds is not None and holds.search(line, 0, _LONG))
+    ]
+    if len(plain) > _MOST_PLAIN:
+        plain.clear()
+    plain.update(line for line in unknown.difference(noticed) if len(line) <= _SHORT)
+    patterns = _volatile(rules)
+    return {line: _compared(line, *patterns) for line in noticed}
 
 
 def _compared(
@@ -119,9 +152,11 @@ def restorable(text: str, platform: str) -> str:
     """
     anchored, anywhere, _ = _volatile(platform_or_generic(platform))
     kept = []
-    for line in text.split("\n"):
+    prose = _prose(text)
+    for number, line in enumerate(text.split("\n")):
         head = line.rstrip()[:_LONG]
-        if not head or not (anchored.match(head) or (anywhere is not None and anywhere.search(head))):
+        is_noise = anchored.match(head) or (anywhere is not None and anywhere.search(head))
+        if not head or number in prose or not is_noise:
             kept.append(line)
     return "\n".join(kept).lstrip("\n")
 
@@ -134,6 +169,23 @@ def changed(before: str, after: str, platform: str) -> bool:
 
 
 Find = Callable[[str], re.Match[str] | None]
+
+
+@lru_cache(maxsize=8)
+def _plain(platform: Platform) -> set[str]:
+    """Lines that are known to have nothing volatile: they come again, in the text before and on other devices."""
+    return set()
+
+
+@lru_cache(maxsize=512)
+def _noticed(platform: Platform) -> tuple[re.Pattern[str], re.Pattern[str] | None]:
+    """One pattern for the beginning of a line and one for all of it: a line that neither finds has nothing volatile."""
+    patterns = [p.pattern.replace("(?P<volatile>", "(?:") for p in platform.volatile]
+    loose = [p for p in patterns if not is_anchored(p)]
+    if not any(_REFERENCE.search(p) for p in patterns):
+        with contextlib.suppress(re.error):
+            return _either([p for p in patterns if is_anchored(p)]), _either(loose) if loose else None
+    return _ANY_LINE, None  # they cannot stand side by side in one pattern
 
 
 @lru_cache(maxsize=512)

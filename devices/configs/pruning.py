@@ -9,13 +9,13 @@ from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 
 from django.db import transaction
-from django.db.models import F, Max, Min
+from django.db.models import Count, F, Max, Min
 from django.utils import timezone
 
 from credentials import audit
 from devices.configs.asides import drop_overtaken
 from devices.configs.store import forget_unused_texts
-from devices.models import ConfigVersion, DeviceTag
+from devices.models import ConfigVersion, Device, DeviceTag
 from devices.retention import RetentionRule
 
 Steps = tuple[int | None, int | None, int | None, int | None]
@@ -45,6 +45,9 @@ class Rules:
     general: Steps | None
     by_device: Mapping[int, Steps]
     by_tag: Mapping[int, Steps]
+
+    def __bool__(self) -> bool:
+        return self.general is not None or bool(self.by_device) or bool(self.by_tag)
 
     def of(self, device: int, tags: Iterable[int]) -> list[Steps]:
         """The rules that apply to a device; a version stays as long as any of them wants it."""
@@ -103,25 +106,59 @@ _PERIODS: Final[Mapping[int, Callable[[datetime], tuple[int, ...]]]] = {
 }
 
 
-def prune_configs(now: datetime, checkpoint: Callable[[Mapping[str, Any]], bool]) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Going:
+    """What of one device and kind would be deleted."""
+
+    device: str
+    kind: str
+    versions: int
+    of: int
+    """How many versions there are."""
+    until: datetime
+    """When the last of those that would go was seen last."""
+
+
+def preview(now: datetime) -> list[Going]:
+    """What `prune_configs` would delete at this time, by the names of devices; nothing is written."""
+    rules = load_rules()
+    found: list[Going] = []
+    if not rules:
+        return found
+    for devices in _devices():
+        going: dict[tuple[int, str], list[Row]] = defaultdict(list)
+        for row in _going(devices, rules, now):
+            going[row.device, row.kind].append(row)
+        names = dict(Device.objects.filter(pk__in={device for device, _ in going}).values_list("pk", "name"))
+        counted = ConfigVersion.objects.filter(device__in=names).order_by().values_list("device", "kind")
+        total = {(device, kind): n for device, kind, n in counted.annotate(n=Count("pk"))}
+        found += [
+            Going(names[device], kind, len(rows), total[device, kind], max(row.last_seen for row in rows))
+            for (device, kind), rows in going.items()
+            if device in names
+        ]
+    return sorted(found, key=lambda each: (each.device, each.kind))
+
+
+def prune_configs(now: datetime, checkpoint: Callable[[Mapping[str, Any]], bool], actor: str = "") -> dict[str, Any]:
     """Delete the versions that no rule wants, with texts that nobody has any more, in short transactions.
 
     `checkpoint` gets what was deleted so far and answers whether to stop. Ended at any moment, it goes on where it
-    was when it is called again.
+    was when it is called again. `actor` is for the audit trail.
     """
     deleted = {"versions": 0, "texts": 0}
     while drop_overtaken():
         if checkpoint(deleted):
             return deleted
     rules = load_rules()
-    if rules.general is None and not rules.by_device and not rules.by_tag:
+    if not rules:
         return deleted
     for devices in _devices():
         going = _going(devices, rules, now)
         for start in range(0, len(going), _BATCH):
             batch = going[start : start + _BATCH]
             deleted["versions"] += len(batch)
-            deleted["texts"] += _delete(batch)
+            deleted["texts"] += _delete(batch, actor)
             if checkpoint(deleted):
                 return deleted
     return deleted
@@ -153,12 +190,13 @@ def _going(devices: Sequence[int], rules: Rules, now: datetime) -> list[Row]:
 
 
 @transaction.atomic
-def _delete(batch: Sequence[Row]) -> int:
+def _delete(batch: Sequence[Row], actor: str) -> int:
     """Delete versions; how many texts went with them."""
     ConfigVersion.objects.filter(pk__in=[row.pk for row in batch]).delete()
     numbers: dict[tuple[int, str], list[int]] = defaultdict(list)
     for row in batch:
         numbers[row.device, row.kind].append(row.number)
-    for (device, kind), gone in numbers.items():
-        audit.record("config.pruned", device=device, kind=kind, versions=gone)
+    with audit.collected():
+        for (device, kind), gone in numbers.items():
+            audit.record("config.pruned", actor=actor, device=device, kind=kind, versions=gone)
     return forget_unused_texts({row.text for row in batch})

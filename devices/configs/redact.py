@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import accumulate
 from typing import Final, NamedTuple
@@ -21,7 +21,7 @@ _PARENTS: Final = 400
 """Lines to look back for the header of a section."""
 
 _PLACED: Final = re.compile(r"<secret(?::[0-9A-Za-z_-]{1,64})?>")
-_STARS: Final = re.compile(r"[*•!]+|[\[\]{}(),|]+|<\*>|<removed>|<hidden>|<configuration removed>|\(null\)")
+_STARS: Final = re.compile(r"[*•!]+|\.{4,}|[\[\]{}(),|]+|<\*>|<removed>|<hidden>|<configuration removed>|\(null\)")
 _PRIVATE_BEGIN: Final = re.compile(
     r"-----BEGIN ([A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?)-----|---- BEGIN (SSH2 ENCRYPTED PRIVATE KEY) ----"
 )
@@ -29,7 +29,8 @@ _NOT_OF_A_KEY: Final = re.compile(r"[^\s\w+/=:,.*\\-]")
 _ASSIGNED: Final = re.compile(r"^\s*[\w.-]+\s*=\s*\S")
 _FREE: Final = re.compile(
     r"""(?:^|[\s\[{])(?:description|descr|remark|comments?|alias|annotation|location|contact|syslocation|syscontact"""
-    r"""|system-description|permissions|title)(?P<gap>[ \t]*=[ \t]*|[ \t]+)"""
+    r"""|system-description|permissions|title|(?:(?:pre|post)-login-)?message(?=[ \t]+"))"""
+    r"""(?P<gap>[ \t]*=[ \t]*|[ \t]+)"""
     r"""(?P<free>"(?:[^"\\]|\\.)*(?:"|$)|'[^']*(?:'|$)|(?<==)\S+|(?<!=).*$)""",
     re.IGNORECASE,
 )
@@ -43,13 +44,20 @@ _FREE_WORDS: Final = (
     "contact",
     "permissions",
     "title",
+    "message",
 )
 """A line without any of these has nothing that `_FREE` matches."""
 _TOKEN: Final = re.compile(r"[^\s;\"']*")
 _BANNER: Final = re.compile(
-    r"[ \t]*(?:set[ \t]+)?banner[ \t]+(?:[\w-]+[ \t]+)?(?P<mark>\^C|[^\w\s\"'\[{])", re.IGNORECASE
+    r"[ \t]*(?:(?:set[ \t]+)?banner[ \t]+(?:[\w-]+[ \t]+)?(?!\")|header[ \t]+[\w-]+[ \t]+(?:information[ \t]+|(?!\")))"
+    r"(?P<mark>\^C|[^\w\s'\[{])",
+    re.IGNORECASE,
 )
 _BANNER_EOF: Final = re.compile(r"[ \t]*banner[ \t]+(?:login|motd|exec)[ \t]*$", re.MULTILINE | re.IGNORECASE)
+_SHORT: Final = 120
+_CONTINUED: Final = 40
+"""The most lines that one goes on for."""
+_MOST_KNOWN: Final = 5000
 _BANNER_LINES: Final = 200
 _BANNER_LENGTH: Final = 20_000
 """Characters; what is longer is looked at like any other lines."""
@@ -95,6 +103,8 @@ class _Rules:
     """The platform's words, each with a rare character of it, or an empty text."""
     on: tuple[str, ...]
     """All words that rules are `on`."""
+    known: set[tuple[str, bool]] = field(default_factory=set)
+    """Lines in which there is no secret, and whether they were prose."""
 
 
 @lru_cache(maxsize=512)
@@ -138,22 +148,22 @@ def _find(text: str, rules: _Rules, keys: bool = True) -> list[Span]:
     blocks = [Span(s.start, s.end, platform.reencrypts) for s in _private_keys(text)] if keys else []
     lower = _lower(text)
     lines = _lines_with([word for rare, word in rules.words if not rare or rare in lower], lower)
+    if "\\\n" in text or "\\\r\n" in text:
+        lines = _joined(text, lines)
     banners = _banners(text, lower)
     search = _Search(text, rules, "\n".join([lower[start:end] for start, end in lines]))
     found = blocks[:]
-    # Of a switch with many ports most lines are there many times.
-    known: dict[tuple[str, bool], list[Span]] = {}
     for start, end in lines:
         if _inside(start, blocks):
             continue
         prose = _inside(start, banners) or _is_comment(text, start, end, platform)
         line = text[start:end]
-        spans = known.get((line, prose))
-        if spans is None:
-            search.begin(start, prose)
-            spans = _in_line(line, search)
-            if not search.looked_up:
-                known[line, prose] = spans
+        search.begin(start, prose)
+        if search.is_known(line):
+            continue
+        spans = _in_line(line, search)
+        if not spans:
+            search.learn(line)
         found += [Span(s.start + start, s.end + start, s.salted) for s in spans]
     return _merged(found)
 
@@ -179,6 +189,23 @@ def _lines_with(words: Iterable[str], lower: str) -> list[tuple[int, int]]:
     return sorted(lines.items())
 
 
+def _joined(text: str, lines: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The lines, each with those behind it that it goes on in, as a backslash at its end says."""
+    joined: list[tuple[int, int]] = []
+    past = -1
+    for start, end in lines:
+        if start < past:
+            continue
+        for _ in range(_CONTINUED):
+            if end >= len(text) or not text.endswith(("\\", "\\\r"), start, end):
+                break
+            newline = text.find("\n", end + 1)
+            end = len(text) if newline < 0 else newline
+        joined.append((start, end))
+        past = end
+    return joined
+
+
 class _Search:
     """What the rules need to know besides the text of a line: which of them are worth a try, and where it stands."""
 
@@ -196,6 +223,19 @@ class _Search:
         self._start = start
         self._prose = prose
         self.looked_up = False
+
+    def is_known(self, line: str) -> bool:
+        """Whether this line is known to hold no secret: most are there many times, and in other texts as well."""
+        return (line, self._prose) in self._rules.known
+
+    def learn(self, line: str) -> None:
+        """Remember a line without a secret, unless that hung on where it stands."""
+        if self.looked_up or len(line) > _SHORT:
+            return
+        known = self._rules.known
+        if len(known) >= _MOST_KNOWN:
+            known.clear()
+        known.add((line, self._prose))
 
     def applying(self, lower: str) -> tuple[SecretRule, ...]:
         """The rules to try on the line."""
@@ -254,12 +294,11 @@ def _look(line: str, search: _Search) -> list[Span]:
         for rule in rules:
             source = line if rule.free else looked_at
             for match in _matches(rule, source if whole else source[first:last], first, search):
-                # A word like "pass" inside a secret is no keyword.
-                if inner[match.start() + first]:
-                    continue
+                # A word like "pass" inside a secret, or that is one, is no keyword.
+                within = inner[match.start() + first]
                 for group in rule.groups:
                     start, end = match.span(group)
-                    if start < 0 or start == end:
+                    if start < 0 or start == end or (within and start > match.start()):
                         continue
                     start, end = start + first, end + first
                     if end == last and last < len(line):
@@ -274,7 +313,7 @@ def _look(line: str, search: _Search) -> list[Span]:
                         continue
                     if _is_secret(line[start:end], search.platform, free=rule.free):
                         found.append(Span(start, end, rule.salted))
-                        inner[start + 1 : end] = b"\1" * (end - start - 1)
+                        inner[start:end] = b"\1" * (end - start)
         if last >= len(line):
             break
     return found
@@ -378,9 +417,13 @@ def _key_end(text: str, start: int, strange: int) -> int:
     return min(end, len(text))
 
 
+def banners(text: str) -> list[Span]:
+    """Where the texts of banners stand, in order: prose, in which words like "password" mean nothing."""
+    return _banners(text, text.lower() if text.isascii() else _lower(text))
+
+
 def _banners(text: str, lower: str) -> list[Span]:
-    """Where the texts of banners stand: prose, in which words like "password" mean nothing."""
-    starts = [start for start, _ in _lines_with(("banner",), lower)]
+    starts = [start for start, _ in _lines_with(("banner", "header "), lower)]
 
     def end_of(sign: str, at: int) -> int:
         end = text.find(sign, at, at + _BANNER_LENGTH)

@@ -9,6 +9,8 @@ from taggit.models import Tag
 from devices.models import Device
 from devices.retention import RetentionRule
 
+STEPS = ("all_days", "daily_days", "weekly_days", "monthly_days")
+
 
 @transaction.atomic
 def save_rule(
@@ -25,6 +27,8 @@ def save_rule(
     rule.device, rule.tag = device, tag
     rule.all_days, rule.daily_days = all_days, daily_days
     rule.weekly_days, rule.monthly_days = weekly_days, monthly_days
+    if device is not None and tag is not None:
+        raise ValidationError("A rule is for a device or for a tag, not for both.")
     rule.full_clean()
     others = RetentionRule.objects.exclude(pk=rule.pk)
     if device is None and tag is None and others.filter(device=None, tag=None).exists():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from credentials import audit
+from credentials.audit import intents
 from devices.configs.normalise import restorable
 from devices.configs.store import complete_text
 from devices.models import ConfigVersion
@@ -18,25 +18,15 @@ RESTORE: Final = "devices.restore_configversion"
 
 def reveal(version: ConfigVersion, *, user: User | None = None, actor: str = "") -> str:
     """The complete text, to be looked at."""
-    text = complete_text(version)
-    _record("config.revealed", version, user, actor)
-    return text
+    return _opened("config.revealed", version, user, actor)
 
 
 def restore_file(version: ConfigVersion, *, user: User | None = None, actor: str = "") -> str:
     """The complete text, to be loaded into the device."""
-    text = restorable(complete_text(version), version.device.platform)
-    _record("config.restore_file", version, user, actor)
-    return text
+    return restorable(_opened("config.restore_file", version, user, actor), version.device.platform)
 
 
-def _record(event: str, version: ConfigVersion, user: User | None, actor: str) -> None:
-    audit.record(
-        event,
-        user=user,
-        actor=actor,
-        device=version.device_id,
-        name=version.device.name,
-        kind=version.kind,
-        version=version.number,
-    )
+def _opened(event: str, version: ConfigVersion, user: User | None, actor: str) -> str:
+    about = {"device": version.device, "kind": version.kind, "version": version.number}
+    with intents.opening(event, version.text, user=user, actor=actor, **about) as grant:
+        return complete_text(version, grant)

@@ -12,6 +12,7 @@ from django.db.models import QuerySet
 
 from devices.configs import index
 from devices.configs.query import BadQuery, Matcher, Query, Snippets, TooSlow
+from devices.connector.platforms import RUNNING
 from devices.models import ConfigText, ConfigVersion, Device
 from devices.searches import IndexedText
 
@@ -110,7 +111,7 @@ def search(
         is_stopped=stopped,
         looked_at=len(units),
         not_indexed=texts.not_indexed,
-        without=_without(devices, query.kind) if query.absent else 0,
+        without=_without(devices, _kind(query)) if query.absent else 0,
         took_s=time.monotonic() - began,
     )
 
@@ -133,13 +134,18 @@ def _units(query: Query, devices: QuerySet[Device] | None) -> list[Unit]:
     versions = ConfigVersion.objects.order_by()
     if not query.every_version:
         versions = versions.filter(index.is_latest())
-    if query.kind:
-        versions = versions.filter(kind=query.kind)
+    if kind := _kind(query):
+        versions = versions.filter(kind=kind)
     if devices is not None:
         versions = versions.filter(device__in=devices.order_by().values("pk"))
     rows = versions.values_list("pk", "device", "device__name", "kind", "number", "text")
     # Sorted here, since databases differ in how they order letters and a page must go on where the last one ended.
     return sorted((Unit(*row) for row in rows), key=_place)
+
+
+def _kind(query: Query) -> str:
+    """Which texts are looked at, empty for all: what a configuration lacks no inventory is asked for."""
+    return query.kind or (RUNNING if query.absent else "")
 
 
 def _place(unit: Unit) -> tuple[str, str, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import zlib
 from collections.abc import Collection
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from django.utils import timezone
 
 from credentials import keyring
 from credentials.fields import open_bytes, seal_bytes
+from credentials.grants import Grant
 from devices.configs import index
 from devices.configs.authors import LastChange, last_change
 from devices.configs.diff import DiffLine, summary, unified
@@ -22,6 +24,9 @@ from devices.configs.redact import redact
 from devices.models import ConfigText, ConfigVersion
 
 SUMMARY_LENGTH = 200
+IN_TURN = threading.Lock()
+"""Held while a text is got ready: threads that all do so at once, as they do after a command that takes all devices
+equally long, would each get on slowly, and need memory for their intermediate results at the same time."""
 # Half the time of level 6 and a tenth more bytes; any level is read by the same call.
 _LEVEL = 3
 
@@ -69,7 +74,8 @@ def prepare(text: str, platform: str, last: LastVersion | None = None) -> Prepar
     if last is not None and last.digest == digest:
         compared = last.compared
     else:
-        compared = ring.digest(normalise(text, platform).encode("utf-8"))
+        with IN_TURN:
+            compared = ring.digest(normalise(text, platform).encode("utf-8"))
     return PreparedText(
         complete=complete,
         digest=digest,
@@ -148,9 +154,9 @@ def version_text(version: ConfigVersion) -> str:
     return zlib.decompress(version.text.packed).decode("utf-8")
 
 
-def complete_text(version: ConfigVersion) -> str:
-    """The complete text, secrets included; the caller checks the right to it and leaves an audit row."""
-    return zlib.decompress(open_bytes(version.text, "sealed")).decode("utf-8")
+def complete_text(version: ConfigVersion, grant: Grant) -> str:
+    """The complete text, secrets included; the caller checks the right to it, and has the look on record."""
+    return zlib.decompress(open_bytes(version.text, "sealed", grant)).decode("utf-8")
 
 
 def latest(device: int, kind: str = "running") -> ConfigVersion | None:

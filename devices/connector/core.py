@@ -24,6 +24,7 @@ from devices.connector.terminal import (
     EXPIRED,
     PASSWORD_PROMPT,
     REFUSED,
+    SHELL_PROMPT,
     PromptGuard,
     TelnetSession,
     leave_console,
@@ -241,27 +242,37 @@ class _Restrained:
     def asa_login(self) -> None:
         """In place of the ASA's driver, which logs in again and again with the password that it has not got."""
         if self._session.secrets.enable_secret:  # type: ignore[attr-defined]
-            self.enable()
+            self.enable()  # where it was refused before, `CoreDeviceConnector.enable` says so
 
     def enable(self, *args: Any, **kwargs: Any) -> str:
         """Some drivers call it while they prepare the session, and all too freely with the secret."""
         channel: DeviceChannel = self.channel  # type: ignore[attr-defined]
         guard = channel.guard
         assert isinstance(guard, PromptGuard)
+        session: SshSession | TelnetSession = self._session  # type: ignore[attr-defined]
+        assert session.secrets is not None
+        if guard.refusal is None and session.secrets.enable_refused:
+            if self.check_enable_mode():  # type: ignore[attr-defined]
+                return ""
+            guard.refusal = ConnectorError(Outcome.ENABLE_REJECTED, session.secrets.enable_refused)
         if guard.refusal is not None:
             raise guard.refusal
-        self.secret = self._session.secrets.enable_secret or ""  # type: ignore[attr-defined]
+        self.secret = session.secrets.enable_secret or ""
         guard.expect_enable(self.secret)
         channel.watch = _refuse_second_prompt(channel)
         try:
             said: str = super().enable(*args, **kwargs)  # type: ignore[misc]
         except ConnectorError as error:
             guard.refusal = error
+            session.evidence.enable_refused = guard.typed_enable and error.outcome == Outcome.ENABLE_REJECTED
             raise
         except NotImplementedError:
             raise
         except _DRIVER_ERRORS:
             guard.refusal = _enable_failed(channel)
+            # Back at its prompt the device has answered: that it did not grant it is all that some say.
+            answered = REFUSED.search(channel.tail) or SHELL_PROMPT.search(plain(channel.tail).replace("\r", ""))
+            session.evidence.enable_refused = guard.typed_enable and bool(answered)
             raise guard.refusal from None
         finally:
             self.secret = ""
@@ -408,8 +419,8 @@ class CoreDeviceConnector:
     def enable(self) -> bool:
         """Enter the privileged mode where the platform needs it; returns whether the session has the rights.
 
-        Raises ConnectorError `enable_rejected` when the secret is refused. Without an enable secret
-        nothing is sent: the command itself will show whether the rights suffice.
+        Raises ConnectorError `enable_rejected` when the secret is refused, or was refused here before. Without
+        an enable secret nothing is sent: the command itself will show whether the rights suffice.
         """
         conn, secrets = self._conn, self._session.secrets
         assert conn is not None
@@ -417,6 +428,8 @@ class CoreDeviceConnector:
         try:
             if not self.platform.enable or conn.check_enable_mode():
                 return True
+            if secrets.enable_refused:
+                raise ConnectorError(Outcome.ENABLE_REJECTED, secrets.enable_refused)
             if not secrets.enable_secret:
                 return False
             conn.enable()

@@ -123,7 +123,7 @@ INFO: dict[Outcome, OutcomeInfo] = {
         "Host key changed",
         Tone.HELD,
         False,
-        "This is not the host key that was pinned; no password was sent. "
+        "It has shown another host key than the pinned one; no password was sent. "
         "Approve the new key only if you know why it changed.",
     ),
     Outcome.ALGORITHM_MISMATCH: OutcomeInfo(
@@ -185,6 +185,11 @@ class ConnectorError(Exception):
 
     `detail` never holds a secret; it may hold cleaned words of the device.
     """
+
+    advice = ""
+    """Instead of the advice of the class, where there is better."""
+    lasting = False
+    """A class that passes by itself, for a reason that does not."""
 
     def __init__(self, outcome: Outcome, detail: str) -> None:
         super().__init__(detail)

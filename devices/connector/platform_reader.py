@@ -14,20 +14,25 @@ from typing import Any, Final
 
 from devices.connector.platform_types import (
     GENERIC,
+    RUNNING,
     STRUCTURES,
     Collect,
     CommandRule,
     Platform,
     PlatformTableError,
+    Said,
     SecretRule,
+    Source,
+    Table,
     near_names,
     split_transport,
 )
 
 SHIPPED: Final = Path(__file__).with_name("platforms.toml")
 _MAX_PATTERN: Final = 2000
+_NOTHING: Final = "nothing to collect; give at least one text with kind and command"
 # What a secret looks like in a rule: quoted, or up to the next blank or semicolon.
-_VALUE: Final = r"""(?P<secret%d>"(?:[^"\\]|\\.){1,8000}"|'[^']{1,8000}'|[^\s;]\S{0,8000}?(?=[;,]?(?:\s|$)))"""
+_VALUE: Final = r"""(?P<secret%d>"(?:[^"\\]|\\[\s\S]){1,8000}"|'[^']{1,8000}'|[^\s;]\S{0,8000}?(?=[;,]?(?:\s|$)))"""
 # The words that may stand between the keyword and the secret: how the device wrote it down.
 _TYPE: Final = (
     r"(?:(?:\d|8a|10|13|level[ \t]+\d{1,2}|(?:un)?encrypted"
@@ -64,6 +69,7 @@ _KEYS: Final = _LISTS | {
 _COLLECT_KEYS: Final = {
     "kind",
     "command",
+    "default",
     "fallback",
     "end_marker",
     "structure",
@@ -75,34 +81,51 @@ _COLLECT_KEYS: Final = {
 _ADDED: Final = ("volatile", "secrets", "errors", "pager", "words", "plain_words", *_COMMANDS)
 
 
-def read(*extra: Path) -> dict[str, Platform]:
-    """Parse the shipped table with other files laid over it, without using it; raises PlatformTableError."""
+def read(*extra: Path | Source) -> dict[str, Platform]:
+    """Parse the shipped table with others laid over it, without using it; raises PlatformTableError."""
+    return read_table(*extra).platforms
+
+
+def read_table(*extra: Path | Source) -> Table:
+    """`read`, with where each rule comes from."""
     reader = _Reader()
-    for path in (SHIPPED, *extra):
-        reader.add(path)
+    for source in (SHIPPED, *extra):
+        reader.add(source if isinstance(source, Source) else read_source(source))
     return reader.build()
 
 
+def read_source(path: Path) -> Source:
+    """The text of a file; raises PlatformTableError when it cannot be read."""
+    try:
+        return Source(str(path), path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise PlatformTableError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise PlatformTableError(f"{path}: is not UTF-8 (byte {error.start})") from error
+
+
 class _Reader:
-    """Reads TOML files one over the other, then builds the platforms; every complaint names its place."""
+    """Reads TOML texts one over the other, then builds the platforms; every complaint names its place."""
 
     def __init__(self) -> None:
-        self.general: dict[str, Any] = {}
+        self.general: list[Said] = []
         self.device_types: list[str] = []
         self.telnet: set[str] = set()
-        self.tables: dict[str, dict[str, Any]] = {}
-        self.origin: dict[str, Path] = {}
+        self.shipped: set[str] = set()
+        self.layers: dict[str, list[Said]] = {}
+        self.origin: dict[str, str] = {}
+        self.own: dict[re.Pattern[str], str] = {}
+        """The patterns that are not shipped, and the place of each."""
+        self._adds_own = False
 
-    def add(self, path: Path) -> None:
+    def add(self, source: Source) -> None:
+        path = source.name
         try:
-            data = tomllib.loads(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise PlatformTableError(f"{path}: cannot be read: {error.strerror or error}") from error
-        except UnicodeDecodeError as error:
-            raise PlatformTableError(f"{path}: is not UTF-8 (byte {error.start})") from error
+            data = tomllib.loads(source.text)
         except tomllib.TOMLDecodeError as error:
             raise PlatformTableError(f"{path}: is not valid TOML: {error}") from error
-        shipped = path == SHIPPED
+        shipped = path == str(SHIPPED)
+        self._adds_own = not shipped
         allowed = {"platforms", "general", "netmiko"} if shipped else {"platforms", "general"}
         for key in data:
             if key not in allowed:
@@ -110,17 +133,19 @@ class _Reader:
         if shipped:
             self.device_types = list(data["netmiko"]["device_types"])
             self.telnet = set(data["netmiko"]["telnet"])
+            self.shipped = {*self.device_types, *self.telnet, *data["platforms"]}
         general = self._table(data.get("general", {}), path, "general")
         for key, value in general.items():
             if key not in _ADDED:
                 raise PlatformTableError(f"{path}: [general] {key}: unknown key; known: {', '.join(_ADDED)}")
             self._check_list(value, path, "general", key)
-            self.general[key] = [*self.general.get(key, []), *value]
+            self.general.append(Said(key, value, "", path))
             self._compile_all(key, value, path, "general")
         for name, table in self._table(data.get("platforms", {}), path, "platforms").items():
             self._add_platform(name, table, path)
+        self._adds_own = False
 
-    def _add_platform(self, name: str, table: Any, path: Path) -> None:
+    def _add_platform(self, name: str, table: Any, path: str) -> None:
         where = f"platforms.{name}"
         table = self._table(table, path, where)
         if not re.fullmatch(r"[a-z0-9][a-z0-9_]{0,62}", name):
@@ -140,39 +165,64 @@ class _Reader:
                     raise PlatformTableError(f"{path}: [{where}] {key}: must be true or false, is {value!r}")
             elif not isinstance(value, str):
                 raise PlatformTableError(f"{path}: [{where}] {key}: must be text, is {value!r}")
-        if name not in self.tables:
-            self.tables[name] = dict(table)
-        else:
-            # A later file changes single keys of an earlier one; rules that it lists are added to those there.
-            merged = self.tables[name]
-            for key, value in table.items():
-                merged[key] = [*merged.get(key, []), *value] if key in _ADDED else value
+            elif key == "closing" and value:
+                self._pattern(value, path, where, key)
+            if key == "collect":
+                kinds = [each["kind"] for each in value]
+                if not kinds:
+                    raise PlatformTableError(f"{path}: [{where}] collect: {_NOTHING}")
+                if len(set(kinds)) != len(kinds):
+                    raise PlatformTableError(f"{path}: [{where}] collect: the same kind twice: {', '.join(kinds)}")
+        self.layers.setdefault(name, []).extend(Said(key, value, name, path) for key, value in table.items())
         self.origin[name] = path
 
-    def build(self) -> dict[str, Platform]:
-        names = dict.fromkeys([*self.device_types, *sorted(self.telnet), *self.tables])
-        return {name: self._build(name) for name in sorted(names)}
+    def build(self) -> Table:
+        names = sorted({*self.device_types, *self.telnet, *self.layers})
+        built = {name: self._build(name) for name in names}
+        return Table(
+            platforms={name: platform for name, (platform, _) in built.items()},
+            said={name: said for name, (_, said) in built.items()},
+            shipped=frozenset(self.shipped),
+            own_patterns=self.own,
+        )
 
-    def _resolved(self, name: str, seen: tuple[str, ...] = ()) -> dict[str, Any]:
-        table = self.tables.get(name, {})
-        base_name = table.get("like", "" if name == GENERIC else GENERIC)
+    def _said(self, name: str, seen: tuple[str, ...] = ()) -> list[Said]:
+        """All that is said of a platform, first what it inherits: what comes later changes or adds to it."""
+        own = self.layers.get(name, [])
+        default = "" if name == GENERIC else GENERIC
+        base_name = next((each.value for each in reversed(own) if each.key == "like"), default)
         if not base_name:
-            return dict(table)
+            return list(own)
         if base_name in seen or base_name == name:
             self._fail(name, "like", "goes round in a circle: " + " -> ".join([*seen, name, base_name]))
-        if base_name not in self.tables and base_name != GENERIC:
-            near = near_names(base_name, self.tables)
+        if base_name not in self.layers and base_name != GENERIC:
+            near = near_names(base_name, self.layers)
             self._fail(name, "like", f"no platform {base_name!r}" + (f"; near: {', '.join(near)}" if near else ""))
-        base = self._resolved(base_name, (*seen, name))
-        for own in ("label", "vendor", "driver", "templates") if base_name == GENERIC else ("label", "driver"):
-            base.pop(own, None)
-        for key, value in table.items():
-            base[key] = [*base.get(key, []), *value] if key in _ADDED else value
-        return base
+        alone = {"like", "label", "driver"} | ({"vendor", "templates"} if base_name == GENERIC else set())
+        return [*(each for each in self._said(base_name, (*seen, name)) if each.key not in alone), *own]
 
-    def _build(self, name: str) -> Platform:
-        data = self._resolved(name)
-        path, where = self.origin.get(name, SHIPPED), f"platforms.{name}"
+    def _resolved(self, said: list[Said]) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for each in said:
+            if each.key in _ADDED:
+                found[each.key] = [*found.get(each.key, []), *each.value]
+            elif each.key == "collect":
+                # What defines a platform gives all its texts; what is laid over it changes or adds single ones.
+                is_first = each.source == self.layers[each.platform][0].source
+                texts = {} if is_first else {text["kind"]: text for text in found["collect"]}
+                found["collect"] = list((texts | {text["kind"]: text for text in each.value}).values())
+            else:
+                found[each.key] = each.value
+        return found
+
+    def _build(self, name: str) -> tuple[Platform, tuple[Said, ...]]:
+        said = self._said(name)
+        data = self._resolved(said)
+        is_shell = bool(data.get("shell"))
+        general = [each for each in self.general if not (is_shell and each.key in ("read_only", "filters"))]
+        common = self._resolved(general)
+        data |= {key: [*data.get(key, []), *common.get(key, [])] for key in _ADDED}
+        path, where = self.origin.get(name, str(SHIPPED)), f"platforms.{name}"
         driver = data.get("driver", name)
         if driver not in self.device_types and driver not in self.telnet:
             near = near_names(driver, self.device_types)
@@ -182,56 +232,52 @@ class _Reader:
                 f"{driver!r} is no Netmiko device_type" + (f"; near: {', '.join(near)}" if near else ""),
             )
         collects = tuple(self._collect(c, path, f"{where}.collect") for c in data.get("collect", []))
-        kinds = [c.kind for c in collects]
         if not collects:
-            self._fail(name, "collect", "nothing to collect; give at least one [[collect]] with kind and command")
-        if len(set(kinds)) != len(kinds):
-            self._fail(name, "collect", "the same kind twice: " + ", ".join(kinds))
-
-        def rules(key: str) -> list[Any]:
-            return [*data.get(key, []), *self.general.get(key, [])]
+            self._fail(name, "collect", _NOTHING)
 
         def commands(key: str) -> tuple[CommandRule, ...]:
-            found = data.get(key, []) if data.get("shell") and key != "never" else rules(key)
-            return tuple(self._command_rule(text, path, where, key) for text in found)
+            return tuple(self._command_rule(text, path, where, key) for text in data[key])
 
-        return Platform(
+        platform = Platform(
             name=name,
             label=data.get("label") or name.replace("_", " "),
             vendor=data.get("vendor", ""),
             collects=collects,
             enable=data.get("enable", False),
             setup=tuple(data.get("setup", ())),
-            volatile=tuple(self._pattern(p, path, where, "volatile") for p in rules("volatile")),
-            secrets=tuple(self._secret(s, path, where) for s in rules("secrets")),
-            errors=tuple(self._pattern(p, path, where, "errors") for p in rules("errors")),
+            volatile=tuple(self._pattern(p, path, where, "volatile") for p in data["volatile"]),
+            secrets=tuple(self._secret(s, path, where) for s in data["secrets"]),
+            errors=tuple(self._pattern(p, path, where, "errors") for p in data["errors"]),
             facts_command=data.get("facts_command") or None,
             facts_more=tuple(data.get("facts_more", ())),
             save_command=data.get("save_command") or None,
-            pager=tuple(self._pattern(p, path, where, "pager") for p in rules("pager")),
+            pager=tuple(self._pattern(p, path, where, "pager") for p in data["pager"]),
             closing=self._pattern(data["closing"], path, where, "closing") if data.get("closing") else None,
             comment=data.get("comment", "!"),
             telnet=driver in self.telnet,
             driver=driver,
             templates=data.get("templates") or driver,
-            words=tuple(dict.fromkeys(w.lower() for w in rules("words"))),
-            plain_words=frozenset(w.lower() for w in rules("plain_words")),
+            words=tuple(dict.fromkeys(w.lower() for w in data["words"])),
+            plain_words=frozenset(w.lower() for w in data["plain_words"]),
             reencrypts=data.get("reencrypts", False),
             terminal_login=data.get("terminal_login", False),
             read_only=commands("read_only"),
             filters=commands("filters"),
             never=commands("never"),
-            shell=data.get("shell", False),
+            shell=is_shell,
             pattern_to_end=data.get("pattern_to_end", False),
         )
+        return platform, (*said, *general)
 
-    def _collect(self, data: Any, path: Path, where: str) -> Collect:
+    def _collect(self, data: Any, path: str, where: str) -> Collect:
         data = self._table(data, path, where)
         for key in data:
             if key not in _COLLECT_KEYS:
                 raise PlatformTableError(
                     f"{path}: [[{where}]] {key}: unknown key; known: {', '.join(sorted(_COLLECT_KEYS))}"
                 )
+        if not isinstance(data.get("default", False), bool):
+            raise PlatformTableError(f"{path}: [[{where}]] default: must be true or false, is {data['default']!r}")
         for key in ("kind", "command"):
             if not isinstance(data.get(key), str) or not data[key].strip():
                 raise PlatformTableError(f"{path}: [[{where}]] {key}: missing or empty")
@@ -256,6 +302,7 @@ class _Reader:
         return Collect(
             kind=data["kind"],
             command=data["command"],
+            default=data.get("default", data["kind"] == RUNNING),
             end_marker=self._pattern(marker, path, where, "end_marker") if marker else None,
             min_bytes=int(numbers["min_bytes"]),
             read_timeout_s=float(numbers["read_timeout_s"]),
@@ -264,7 +311,7 @@ class _Reader:
             requires=tuple(self._pattern(p, path, where, "requires") for p in data.get("requires", ())),
         )
 
-    def _secret(self, data: Any, path: Path, where: str) -> SecretRule:
+    def _secret(self, data: Any, path: str, where: str) -> SecretRule:
         if isinstance(data, str):
             data = {"pattern": data}
         data = self._table(data, path, f"{where} secrets")
@@ -298,7 +345,7 @@ class _Reader:
             groups=groups,
         )
 
-    def _compile_all(self, key: str, values: list[Any], path: Path, where: str) -> None:
+    def _compile_all(self, key: str, values: list[Any], path: str, where: str) -> None:
         """Compile now what would be compiled later, so that a complaint names the file it stands in."""
         for value in values:
             if key == "secrets":
@@ -310,7 +357,7 @@ class _Reader:
             elif key in _COMMANDS:
                 self._command_rule(value, path, where, key)
 
-    def _command_rule(self, text: str, path: Path, where: str, key: str) -> CommandRule:
+    def _command_rule(self, text: str, path: str, where: str, key: str) -> CommandRule:
         """Words of which [brackets] hold what may be left out, or a pattern that begins with ^."""
         if text.startswith("^"):
             # Letters' case means something to a shell: `ss -k` shows nothing of what `ss -K` does.
@@ -328,7 +375,7 @@ class _Reader:
         return CommandRule(words=tuple(words))
 
     def _pattern(
-        self, text: Any, path: Path, where: str, key: str, shown: str = "", flags: int = re.IGNORECASE
+        self, text: Any, path: str, where: str, key: str, shown: str = "", flags: int = re.IGNORECASE
     ) -> re.Pattern[str]:
         shown = shown or str(text)
         if not isinstance(text, str) or not text:
@@ -337,7 +384,7 @@ class _Reader:
             raise PlatformTableError(f"{path}: [{where}] {key}: a pattern of over {_MAX_PATTERN} characters")
         known = _patterns.get((text, flags))
         if known is not None:
-            return known
+            return self._noted(known, path, where, key)
         if _NESTED.search(text):
             raise PlatformTableError(
                 f"{path}: [{where}] {key}: {shown!r} repeats a repetition and could run for hours on hostile text"
@@ -349,16 +396,21 @@ class _Reader:
         if key != "secrets" and compiled.search(""):
             raise PlatformTableError(f"{path}: [{where}] {key}: {shown!r} matches an empty line, so everything")
         _patterns[text, flags] = compiled
-        return compiled
+        return self._noted(compiled, path, where, key)
+
+    def _noted(self, pattern: re.Pattern[str], path: str, where: str, key: str) -> re.Pattern[str]:
+        if self._adds_own:
+            self.own.setdefault(pattern, f"{path}: [{where}] {key}")
+        return pattern
 
     @staticmethod
-    def _table(value: Any, path: Path, where: str) -> Mapping[str, Any]:
+    def _table(value: Any, path: str, where: str) -> Mapping[str, Any]:
         if not isinstance(value, dict):
             raise PlatformTableError(f"{path}: {where}: must be a table, is {value!r}")
         return value
 
     @staticmethod
-    def _check_list(value: Any, path: Path, where: str, key: str) -> None:
+    def _check_list(value: Any, path: str, where: str, key: str) -> None:
         if not isinstance(value, list):
             raise PlatformTableError(f"{path}: [{where}] {key}: must be a list, is {value!r}")
         if key not in {"secrets", "collect"} and not all(isinstance(v, str) for v in value):

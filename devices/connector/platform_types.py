@@ -4,15 +4,78 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 GENERIC: Final = "generic"
+RUNNING: Final = "running"
 STRUCTURES: Final = ("", "braces", "fortinet", "sections")
 _TRANSPORTS: Final = ("telnet", "ssh")
 # Of many platforms of one vendor these are named first.
 _COMMON: Final = ("cisco_ios", "juniper_junos", "hp_comware", "aruba_aoscx", "dell_os10", "nokia_sros")
+
+# What NAPALM, Ansible, Oxidized and people call them.
+OTHER_NAMES: Final = {
+    "aireos": "cisco_wlc",
+    "aos": "alcatel_aos",
+    "aos7": "alcatel_aos",
+    "aoscx": "aruba_aoscx",
+    "aosw": "aruba_os",
+    "asa": "cisco_asa",
+    "bigip": "f5_tmsh",
+    "bigip_f5": "f5_tmsh",
+    "bird": "bird_linux",
+    "checkpoint": "checkpoint_gaia",
+    "cisco_aireos": "cisco_wlc",
+    "cisco_iosxe": "cisco_xe",
+    "cisco_iosxr": "cisco_xr",
+    "cisco_wlc_ssh": "cisco_wlc",
+    "ciscosmb": "cisco_s300",
+    "comware": "hp_comware",
+    "cumulus": "cumulus_linux",
+    "edgeos": "ubiquiti_edgerouter",
+    "edgerouter": "ubiquiti_edgerouter",
+    "edgeswitch": "ubiquiti_edgeswitch",
+    "eos": "arista_eos",
+    "exos": "extreme_exos",
+    "f5": "f5_tmsh",
+    "fastiron": "ruckus_fastiron",
+    "fortigate": "fortinet",
+    "fortinet_fortios": "fortinet",
+    "fortios": "fortinet",
+    "frr": "frr_linux",
+    "frrouting": "frr_linux",
+    "ftos": "dell_os9",
+    "gaia": "checkpoint_gaia",
+    "gaiaos": "checkpoint_gaia",
+    "h3c": "h3c_comware",
+    "ios": "cisco_ios",
+    "iosxe": "cisco_xe",
+    "iosxr": "cisco_xr",
+    "ironware": "ruckus_fastiron",
+    "junos": "juniper_junos",
+    "mikrotik": "mikrotik_routeros",
+    "nxos": "cisco_nxos",
+    "nxos_ssh": "cisco_nxos",
+    "open_vswitch": "ovs_linux",
+    "openvswitch": "ovs_linux",
+    "os10": "dell_os10",
+    "os6": "dell_os6",
+    "ovs": "ovs_linux",
+    "paloalto": "paloalto_panos",
+    "panos": "paloalto_panos",
+    "procurve": "hp_procurve",
+    "routeros": "mikrotik_routeros",
+    "sros": "nokia_sros",
+    "srlinux": "nokia_srl",
+    "tmos": "f5_tmsh",
+    "voss": "extreme_vsp",
+    "vrp": "huawei",
+    "xos": "extreme_exos",
+    "zte": "zte_zxros",
+    "zxros": "zte_zxros",
+}
 
 
 class PlatformTableError(ValueError):
@@ -51,6 +114,8 @@ class Collect:
     """How the text nests, so that a cut shows: `braces`, `fortinet`, `sections`, or empty."""
     requires: tuple[re.Pattern[str], ...] = ()
     """Each must match some line of a whole text."""
+    default: bool = False
+    """Whether a backup that names no texts collects it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,12 +201,44 @@ class Platform:
     pattern_to_end: bool = False
     """A filter's pattern goes on to the end of the line, so a `|` in it stands for "or"."""
 
-    def collect(self, kind: str = "running") -> Collect:
+    def collect(self, kind: str = RUNNING) -> Collect:
         """The text of that kind; KeyError names what there is."""
         for each in self.collects:
             if each.kind == kind:
                 return each
         raise KeyError(f"{self.name} collects no {kind!r}, only {', '.join(c.kind for c in self.collects)}")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """TOML that is laid over the shipped table, and the name that complaints give it."""
+
+    name: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One key of a platform as one source gives it, as it stands in the TOML."""
+
+    key: str
+    value: Any
+    platform: str
+    """The platform that it was written for, which others may be `like`; empty for [general]."""
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """All platforms by name, sorted, with where their rules come from."""
+
+    platforms: dict[str, Platform]
+    said: Mapping[str, tuple[Said, ...]]
+    """All that counts for a platform, what is inherited first, [general] last."""
+    shipped: frozenset[str]
+    """The names that are there without anything of a team's own."""
+    own_patterns: Mapping[re.Pattern[str], str]
+    """The patterns that are not shipped: file, table and key of each."""
 
 
 def split_transport(device_type: str) -> tuple[str, str]:

@@ -13,6 +13,7 @@ from typing import Final
 from devices.connector.channel import TelnetStream, printable
 from devices.connector.outcomes import ConnectorError, Outcome
 from devices.connector.target import Target
+from devices.connector.watchdog import WATCHDOG
 from devices.connector.wire import WireSocket, connect_tcp
 
 _MOST: Final = 8 * 1024
@@ -44,14 +45,17 @@ def probe(target: Target) -> Seen:
     protocol_error (something else than SSH answers).
     """
     started = time.monotonic()
-    sock = connect_tcp(target.host, target.port, target.limits.connect_s)
+    sock = connect_tcp(target.host, target.port, target.limits.connect_s, target.policy)
     connect_ms = _since(started)
+    # Option talk without a word of text keeps telnet's reading busy for as long as the other side likes.
+    watched = WATCHDOG.call_at(time.monotonic() + target.limits.banner_s + 1, sock.close)
     try:
         if target.transport == "telnet":
             said, answered = _telnet_words(sock, started, target.limits.banner_s)
         else:
             said, answered = _ssh_banner(sock, started, target.limits.banner_s)
     finally:
+        WATCHDOG.call_off(watched)
         sock.close()
     return Seen(sock.address, connect_ms, answered, said)
 

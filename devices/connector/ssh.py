@@ -122,7 +122,7 @@ class SshSession:
     def connect(self) -> None:
         """Connect, exchange keys and have the host key checked; no secret is touched."""
         limits = self.target.limits
-        wire = connect_tcp(self.target.host, self.target.port, self._left(limits.connect_s))
+        wire = connect_tcp(self.target.host, self.target.port, self._left(limits.connect_s), self.target.policy)
         self._wire = wire
         self.evidence.address = wire.address
         disabled = {} if self.target.legacy_ssh else LEGACY_ALGORITHMS

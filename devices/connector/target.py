@@ -6,6 +6,7 @@ import base64
 import hashlib
 from dataclasses import dataclass, field
 
+from devices.connector import targets
 from devices.connector.outcomes import Fate
 
 
@@ -36,6 +37,11 @@ class HostKeyData:
         return "SHA256:" + base64.b64encode(digest).decode().rstrip("=")
 
 
+def address_of(host: str, port: int) -> str:
+    """Where a device is reached, as one text."""
+    return f"{host}:{port}"
+
+
 @dataclass(frozen=True)
 class Target:
     """A device as the connector sees it."""
@@ -48,6 +54,7 @@ class Target:
     legacy_ssh: bool = False
     pinned: tuple[HostKeyData, ...] = ()
     limits: Limits = field(default_factory=Limits)
+    policy: targets.TargetPolicy = field(default_factory=lambda: targets.DEFAULT)
 
 
 @dataclass(frozen=True, repr=False)
@@ -59,6 +66,8 @@ class LoginSecrets:
     enable_secret: str | None = None
     private_key: str | None = None
     passphrase: str | None = None
+    enable_refused: str = ""
+    """Why the enable secret is left out, in words: it was proven wrong on this device before."""
 
     def __repr__(self) -> str:
         return "<login secrets>"
@@ -80,6 +89,8 @@ class Evidence:
     fate: Fate = Fate.UNSENT
     offered_methods: tuple[str, ...] = ()
     secrets_sent: int = 0
+    enable_refused: bool = False
+    """Whether the device said no to the enable secret that was typed; silence proves nothing."""
 
 
 class HostKeyVerdict(Exception):

@@ -255,6 +255,11 @@ class PromptGuard:
         self._secret: str | None = None
         self._typed: set[str] = set()
 
+    @property
+    def typed_enable(self) -> bool:
+        """Whether the enable secret was typed since it is expected."""
+        return bool(self._secret) and self._secret in self._typed
+
     def expect_enable(self, secret: str | None) -> None:
         """From now on this secret may be typed once, at a password prompt; `""`: there is none, None: no longer."""
         self._secret = secret
@@ -321,7 +326,7 @@ class TelnetSession:
     def connect(self) -> None:
         """Connect; telnet proves nothing about who answers."""
         left = min(self.target.limits.connect_s, self._deadline - time.monotonic())
-        self._wire = connect_tcp(self.target.host, self.target.port, max(left, 0.1))
+        self._wire = connect_tcp(self.target.host, self.target.port, max(left, 0.1), self.target.policy)
         self.evidence.address = self._wire.address
 
     def log_in(self, username: str, width: int, height: int) -> DeviceChannel:

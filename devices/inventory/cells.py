@@ -1,17 +1,15 @@
-"""Single cells: formulas kept from spreadsheets, lists of tags, switches, ports."""
+"""Single cells: lists of tags, switches, ports."""
 
 from __future__ import annotations
 
 import csv
 import io
-import re
 import unicodedata
 from collections.abc import Iterable
 from typing import Final
 
-_FORMULA: Final = r"[=+\-@\t\r\n＝＋－＠]"
-_NEEDS_GUARD: Final = re.compile(rf"'*{_FORMULA}")
-_HAS_GUARD: Final = re.compile(rf"'+{_FORMULA}")
+from credentials.spreadsheet import guarded, unguarded
+
 MAX_TAG: Final = 100
 """Characters in the name of a tag."""
 _TRUE: Final = frozenset({"yes", "true", "1", "on", "y"})
@@ -19,19 +17,6 @@ _FALSE: Final = frozenset({"no", "false", "0", "off", "n"})
 # Two joiners that words of some languages cannot do without; the other invisible characters are accidents.
 _JOINERS: Final = "\u200c\u200d"
 _INVISIBLE: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
-
-
-def guarded(text: str) -> str:
-    """Text for a CSV cell: an apostrophe goes before what a spreadsheet would run as a formula.
-
-    Text that already looks guarded gets one more, so that `unguarded` always gives back what was stored.
-    """
-    return f"'{text}" if _NEEDS_GUARD.match(text) else text
-
-
-def unguarded(text: str) -> str:
-    """The text behind a guard; what has none is returned as it is."""
-    return text[1:] if _HAS_GUARD.match(text) else text
 
 
 def join_tags(tags: Iterable[str]) -> str:

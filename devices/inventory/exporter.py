@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator
 
 from django.db.models import QuerySet
 
-from devices.inventory.cells import guarded, join_tags
+from credentials.spreadsheet import guarded
+from devices.inventory.cells import join_tags
 from devices.inventory.columns import COLUMNS
 from devices.models import Device
 

@@ -22,6 +22,7 @@ from devices.inventory.report import Action, Changes, ImportReport, RowReport, V
 from devices.inventory.rows import RowParser, RowValues
 from devices.inventory.tags import Links, TagBook, links_of
 from devices.models import Device
+from devices.reach import require_allowed
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -196,6 +197,11 @@ def _set_and_validate(device: Device, changes: Changes, row: RowValues) -> None:
         device.clean_fields(exclude=_OTHER_FIELDS | row.problems.keys())
     except ValidationError as error:
         _note(row, error)
+    if changes.keys() & {"host", "port"} and not row.problems.keys() & {"host", "port"}:
+        try:
+            require_allowed(device.host, device.port)
+        except ValidationError as error:
+            _note(row, error)
     if not row.problems.keys() & {"platform", "transport"}:
         try:
             device.clean()

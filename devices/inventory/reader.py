@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-from devices.inventory.cells import unguarded
+from credentials.spreadsheet import unguarded
 from devices.inventory.columns import InventoryError, check_header, known_columns, shown
 
 MAX_BYTES: Final = 64 * 1024 * 1024

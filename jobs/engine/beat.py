@@ -16,12 +16,13 @@ from django.utils import timezone
 from django_q.brokers import get_broker
 from django_q.tasks import async_task
 
-from jobs.choices import ShardStatus
+from jobs.choices import RunStatus, ShardStatus
 from jobs.engine import linux
-from jobs.models import Shard, WorkerBeat
+from jobs.models import Run, Shard, WorkerBeat
 
 HEARTBEAT = "jobs.tasks.heartbeat"
 _LOST_AFTER = timedelta(seconds=6)
+_RUNS_COME_FIRST = timedelta(minutes=10)
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,12 @@ def ask(host: str) -> bool:
 def answer(host: str) -> None:
     """Record that a worker of `host` ran the heartbeat."""
     WorkerBeat.objects.filter(host=host).update(asked_at=None, answered_at=timezone.now())
+
+
+def is_quiet() -> bool:
+    """Whether no run needs the processors now; one that goes on for long does not hold everything else up."""
+    going = Run.objects.filter(status__in=[RunStatus.QUEUED, RunStatus.RUNNING])
+    return not going.filter(created_at__gt=timezone.now() - _RUNS_COME_FIRST).exists()
 
 
 def forget(host: str) -> None:

@@ -14,11 +14,12 @@ from typing import Any
 
 from django.utils import timezone
 
+from credentials import audit
 from credentials.bulk import insert_many, update_many
 from credentials.guard import Guard, GuardedLogin, Reservation
 from credentials.guard_many import Answer, ProvenAccounts, reserve_many, settle_many
 from credentials.models import Credential
-from credentials.store import Candidate, CredentialStore, OpenedCredential
+from credentials.store import Candidate, CredentialStore
 from devices.connector.outcomes import Fate, Outcome
 from devices.connector.target import HostKeyData, HostKeyVerdict
 from devices.models import Device
@@ -26,6 +27,7 @@ from devices.services import admit_host_keys
 from jobs.choices import ResultStatus
 from jobs.connector import AttemptRecord, DeviceReport
 from jobs.engine import crossing
+from jobs.engine.auditing import Uses, lost_login
 from jobs.engine.writer import Desk
 from jobs.kinds import Store, Stored
 from jobs.models import Attempt, Result
@@ -41,6 +43,7 @@ class RunFacts:
     is_test: bool
     is_about_credential: bool = False
     """A test of one named credential: it says nothing about how the devices are logged in to otherwise."""
+    job: str = ""
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,9 @@ class Ending:
     device: int
     report: DeviceReport
     attempts: Sequence[AttemptRecord] = ()
+    unused: Sequence[Candidate] = ()
+    """Those that are on record as about to be used, and were not."""
+    device_name: str = ""
     is_bare: bool = False
     """Written after it could not be: without what refers to rows that are gone."""
 
@@ -88,24 +94,14 @@ class Books:
     settled: threading.Condition = field(default_factory=threading.Condition)
     """Notified when the fate of a login is booked: those who wait at the gate may ask again."""
     _proven: ProvenAccounts = field(default_factory=ProvenAccounts)
-    _opened: dict[int, OpenedCredential] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self.uses = Uses(self.store, self.facts)
         self.admit: Desk[tuple[int, HostKeyData], HostKeyVerdict | None] = Desk(10, admit_host_keys)
         self.settle: Desk[Settlement, None] = Desk(20, self._settle)
         self.reserve: Desk[Intent, Answer | HostKeyVerdict] = Desk(30, self._reserve)
         self.end: Desk[Ending, None] = Desk(40, self._end)
         self.begin: Desk[Sequence[tuple[int, int]], dict[int, str]] = Desk(50, self._begin)
-
-    def opened(self, candidate: Candidate) -> OpenedCredential | None:
-        """The plaintext of a credential that was opened before."""
-        return self._opened.get(candidate.credential)
-
-    def open(self, candidate: Candidate) -> OpenedCredential:
-        """In the main thread: open a credential, once in a shard. Raises CredentialsError."""
-        if candidate.credential not in self._opened:
-            self._opened[candidate.credential] = self.store.open(candidate.credential, candidate.version)
-        return self._opened[candidate.credential]
 
     # --- the desks --------------------------------------------------------------------------------
     def _begin(self, batches: list[Sequence[tuple[int, int]]]) -> list[dict[int, str]]:
@@ -144,7 +140,7 @@ class Books:
 
     def _settle(self, rows: list[Settlement]) -> list[None]:
         settle_many(self.guard, self.store, [(row.reservation, row.fate) for row in rows], timezone.now())
-        if any(row.fate not in (Fate.ACCEPTED, Fate.UNSENT) for row in rows):
+        if any(row.reservation.row is not None or row.fate not in (Fate.ACCEPTED, Fate.UNSENT) for row in rows):
             self._proven.forget()
         update_many(
             Result,
@@ -166,6 +162,9 @@ class Books:
     def _end(self, rows: list[Ending]) -> list[None]:
         self._keep([record for row in rows if not row.is_bare for record in row.attempts])
         self._keep([record for row in rows if row.is_bare for record in row.attempts], gone=True)
+        for row in rows:
+            if row.unused:
+                self.uses.not_attempted(row.device, row.device_name, row.unused, row.report)
         stored = store_all([row.report.store for row in rows])
         now = timezone.now()
         update_many(
@@ -190,6 +189,13 @@ class Books:
 
     def _keep(self, records: Sequence[AttemptRecord], gone: bool = False) -> None:
         insert_many(Attempt, _ATTEMPT_FIELDS, [_attempt_values(record, self.facts, gone) for record in records])
+        self.uses.attempted(records)
+        for record in records:
+            if record.enable_refused:
+                candidate, now = record.candidate, timezone.now()
+                self.guard.remember_enable(
+                    candidate.credential, candidate.version, record.device, record.device_name, now
+                )
 
 
 def store_all(stores: Sequence[Store | None]) -> list[Stored]:
@@ -290,6 +296,7 @@ def _open_login(intent: Intent, answer: Answer, at: datetime) -> dict[str, Any]:
             "domain": login.domain,
             "device": login.device,
             "device_label": login.device_label,
+            "address": login.address,
         },
         "account": answer.account,
         "row": answer.row,
@@ -334,6 +341,8 @@ def close_open_logins(results: Sequence[Result], facts: RunFacts, guard: Guard, 
             started_at=at,
             duration_s=max(0.0, (timezone.now() - at).total_seconds()),
         )
+        known = outcome or Outcome.INTERNAL_ERROR
+        audit.append([lost_login(login, found["name"], facts, known.value, fate.value, found["order"])])
 
 
 def _existing(model: type[Device] | type[Credential], pk: int) -> int | None:

@@ -59,7 +59,7 @@ def facts_of(run: Run) -> RunFacts:
     kind = KINDS.get(run.kind)
     is_test = kind is not None and kind.on_devices and kind.is_test
     names_one = is_test and bool(run.parameters.get("credential"))
-    return RunFacts(run.pk, run.kind, run.requested_by_name, is_test, names_one)
+    return RunFacts(run.pk, run.kind, run.requested_by_name, is_test, names_one, run.job_name)
 
 
 def _take_over(shard: Shard) -> None:

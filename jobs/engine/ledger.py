@@ -31,6 +31,7 @@ class DeviceLedger:
         self._intents: dict[int, Intent] = {}
         self._presented: HostKeyData | None = None
         self._has_settled = False
+        self._tried: list[Candidate] = []
         self.attempts: list[AttemptRecord] = []
         """Attempts that are not handed to the writer yet: they go with the next login, or with the end."""
 
@@ -69,8 +70,8 @@ class DeviceLedger:
                 self._books.settled.wait(min(left, 0.5))
 
     def open(self, candidate: Candidate) -> OpenedCredential:
-        """See Ledger; each credential is opened once in a shard."""
-        return self._books.opened(candidate) or self._writer.call(lambda: self._books.open(candidate))
+        """See Ledger; each credential is opened once in a shard, and each login is on record before."""
+        return self._books.uses.open(self._writer, self._task, candidate)
 
     def settle(self, reservation: Reservation, fate: Fate) -> None:
         """See Ledger; written soon, and before whatever this thread hands over next."""
@@ -83,6 +84,11 @@ class DeviceLedger:
     def attempt(self, record: AttemptRecord) -> None:
         """See Ledger."""
         self.attempts.append(record)
+        self._tried.append(record.candidate)
+
+    def unused(self) -> tuple[Candidate, ...]:
+        """Candidates that are on record as about to be used, and were not."""
+        return self._books.uses.left_over(self._task, self._tried)
 
     def _tell(self, answer: None) -> None:
         with self._books.settled:

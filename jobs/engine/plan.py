@@ -15,11 +15,14 @@ from credentials.models import Credential
 from credentials.store import Candidate, get_store
 from devices.choices import HostKeyState
 from devices.configs.keeping import last_versions
+from devices.configs.store import LastVersion
+from devices.connector.platforms import platform_or_generic
 from devices.models import Device, HostKey
 from devices.services import limits_from_settings, places_of, target_of
 from jobs.choices import ResultStatus
 from jobs.connector import DeviceTask
 from jobs.kinds import KindContext
+from jobs.kinds.backup import Backup, texts_of
 from jobs.models import Job, Result, Run, Shard, WorkerBeat
 
 _LEAST_IN_A_SHARD = 10
@@ -72,7 +75,7 @@ def tasks_of(shard: Shard) -> tuple[list[DeviceTask], list[Result]]:
     pinned: dict[int, list[HostKey]] = defaultdict(list)
     for key in HostKey.objects.filter(device__in=ids, state=HostKeyState.PINNED):
         pinned[key.device_id].append(key)
-    last = last_versions(ids, "running") if run.kind == "backup" else {}
+    last = _last_versions(run, devices)
     limits = limits_from_settings()
     tasks = [
         DeviceTask(
@@ -85,8 +88,7 @@ def tasks_of(shard: Shard) -> tuple[list[DeviceTask], list[Result]]:
                 device.pk,
                 device.platform,
                 run.parameters,
-                previous=last.get(device.pk),
-                previous_size=last[device.pk].size if device.pk in last else None,
+                previous={kind: found[device.pk] for kind, found in last.items() if device.pk in found},
                 result=result.pk,
             ),
             tries=result.tries,
@@ -95,6 +97,16 @@ def tasks_of(shard: Shard) -> tuple[list[DeviceTask], list[Result]]:
         if (device := result.device) is not None
     ]
     return tasks, [result for result in results if result.device is None]
+
+
+def _last_versions(run: Run, devices: Sequence[Device]) -> dict[str, dict[int, LastVersion]]:
+    """For each kind of text that the run collects, the last versions of the devices."""
+    if run.kind != Backup.name:
+        return {}
+    names = {device.platform for device in devices}
+    kinds = {each.kind for name in names for each in texts_of(platform_or_generic(name), run.parameters)}
+    ids = [device.pk for device in devices]
+    return {kind: last_versions(ids, kind) for kind in sorted(kinds)}
 
 
 def _named_credential(run: Run) -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import logging
 import signal
@@ -15,17 +16,25 @@ from django_q.cluster import Cluster
 from django_q.conf import Conf
 from django_q.signals import post_execute_in_worker
 
+from credentials.key_readers import report_from_now_on
+from devices.configs import integrity
+from devices.configs.normalise import normalise
+from devices.configs.redact import redact
 from devices.connector.platforms import platforms
+from devices.models import Device
 
 # The shard is loaded here for the workers: forked from a process that has it, they start at once, share its
 # memory, and go on with the same code when the files change under them.
-from jobs.engine import beat, drain, linux, runs, shard  # noqa: F401
+from jobs.engine import beat, drain, linux, runs, shard, trouble
 
 logger = logging.getLogger(__name__)
 
 _LOOK_EVERY_S = 0.1
 _ASK_BROKER_EVERY_S = 1.0
 _ASK_EVERY_S = 3.0
+_MOST_BEATS = 100
+"""A worker ends after so many heartbeats as well."""
+_MOST_PLATFORMS = 50
 
 
 class HostFirstBroker:
@@ -68,10 +77,11 @@ def run_cluster(grace_s: float, is_watched: bool = True) -> int:
     linux.kill_forks_with_parent()
     beat.forget(host)
     hand_out_again()
+    _keep_connections()
     _prepare_for_forks()
     # A forked process must not share its parent's connection.
     connections.close_all()
-    post_execute_in_worker.connect(_stay_while_draining)
+    post_execute_in_worker.connect(recycle)
 
     is_asked = is_pressed = False
 
@@ -90,6 +100,8 @@ def run_cluster(grace_s: float, is_watched: bool = True) -> int:
     except RuntimeError as error:
         logger.error("%s", error)
         return 1
+    # A thread, and only now: nothing is forked from this process any more, and a busy database keeps it waiting.
+    report_from_now_on(host, "worker")
     sentinel = cluster.sentinel
     ask_at = float("inf") if is_watched else 0.0
     while not is_asked:
@@ -126,12 +138,34 @@ def _ask(host: str) -> None:
         connections.close_all()
 
 
+def _keep_connections() -> None:
+    """Let this cluster's processes keep their connection: opening one of SQLite's reads the whole schema.
+
+    The process that fetches tasks would open ten a second.
+    """
+    for connection in connections.all():
+        if connection.vendor == "sqlite":
+            connection.settings_dict["CONN_MAX_AGE"] = None
+
+
 def _prepare_for_forks() -> None:
-    """Read the platform table once for all workers: each is forked anew after a shard, and shares these pages."""
+    """Do once for all workers what each would do at its start: it is forked anew after a shard, and shares these pages.
+
+    The tables of the platforms are read, the patterns of those in use compiled, and the first queries made.
+    """
     platforms()
+    in_use = Device.objects.filter(enabled=True).order_by("platform").values_list("platform", flat=True).distinct()
+    for platform in in_use[:_MOST_PLATFORMS]:
+        text = "hostname a\n"
+        integrity.check(normalise(redact(text, platform), platform), platform, "running", prompt_seen=True)
+    with contextlib.suppress(*trouble.ERRORS):
+        shard.rehearse()
     gc.collect()
+    linux.keep_heap_small()
     # Counting references in a collection would write to every shared page.
     gc.freeze()
+    # Of a hundred sessions at work there are always some hundred thousand objects that are no garbage.
+    gc.set_threshold(20_000, 20, 20)
 
 
 def hand_out_again() -> None:
@@ -146,7 +180,10 @@ def hand_out_again() -> None:
             runs.enqueue(shard_id)
 
 
-def _stay_while_draining(**kwargs: Any) -> None:
-    # A worker that ends after its task would leave its "stop" mark to nobody.
+def recycle(task: dict[str, Any], **kwargs: Any) -> None:
+    """In a worker that has done a task: whether it ends now. It has opened secrets if that was a shard."""
     if drain.is_draining():
+        # A worker that ends after its task would leave its "stop" mark to nobody.
         Conf.RECYCLE = 0
+    elif task["func"] == beat.HEARTBEAT and Conf.RECYCLE < _MOST_BEATS:
+        Conf.RECYCLE += 1

@@ -12,8 +12,11 @@ from dataclasses import dataclass, replace
 
 from django.conf import settings
 
+from credentials import audit
 from credentials.guard import get_guard
+from credentials.plaintext import logins_may_be_opened
 from credentials.store import get_store
+from devices import platforms_table
 from devices.configs.store import last_text
 from devices.connector.outcomes import Outcome, info
 from jobs.choices import RunStatus
@@ -43,11 +46,19 @@ def run_shard(shard_id: int) -> None:
     if shard is None:
         return
     try:
-        _work_on(shard)
+        who = audit.Acting(shard.run.requested_by_name, "worker")
+        with logins_may_be_opened(), audit.acting(lambda: who):
+            _work_on(shard)
     except LostLease:
         logger.warning("shard %s of run %s was taken over by another worker", shard.number, shard.run_id)
         return
     trouble.persist(lambda: finish_run(shard.run_id))
+
+
+def rehearse() -> None:
+    """Make the queries of a shard without one: what Django learns of its models by them is there for later ones."""
+    claims.claim(0)
+    tasks_of(Shard(pk=0, run=Run(pk=0)))
 
 
 def _work_on(shard: Shard) -> None:
@@ -94,10 +105,13 @@ class _DeviceShard:
         self._ends_at = time.monotonic() + max(whole - device, whole / 2)
 
     def run(self) -> None:
+        # Now, and not while a device is worked on: rules never change under it.
+        trouble.persist(lambda: platforms_table.refresh(at_once=True))
         tasks, orphans = trouble.persist(lambda: tasks_of(self._shard))
         if orphans:
             gone = Result.objects.filter(pk__in=[result.pk for result in orphans])
             trouble.persist(lambda: cancel_pending(gone, "The device was deleted while the run waited."))
+        trouble.persist(lambda: self._books.uses.plan(tasks, self._kind))
         self._waiting = Waiting(self._shard, tasks, settings.NETRAVEN_THREADS)
         try:
             self._loop()
@@ -164,10 +178,14 @@ class _DeviceShard:
         """In a device thread: talk to the device, and hand over what came of it."""
         try:
             ledger = DeviceLedger(self._writer, self._books, task)
-            context = replace(task.context, previous_text=lambda: self._writer.call(lambda: last_text(task.device)))
+            context = replace(
+                task.context,
+                previous_text=lambda kind: self._writer.call(lambda: last_text(task.device, kind)),
+            )
             work = replace(task, context=context)
             report = JobDeviceConnector(work, self._kind, ledger, self._retry, self._stopping.wait).run()
-            self._hand_over(Ending(task.result, task.device, report, tuple(ledger.attempts)))
+            attempts, unused = tuple(ledger.attempts), ledger.unused()
+            self._hand_over(Ending(task.result, task.device, report, attempts, unused, task.target.name))
         finally:
             self._over.append(task)
             self._writer.nudge()
@@ -192,7 +210,7 @@ class _DeviceShard:
             return  # left pending: it is done again by the next holder of the shard
         detail = f"What was fetched could not be stored. Reference {reference} in the worker's log."
         report = _internal_error(detail, ending.report)
-        self._hand_over(Ending(ending.result, ending.device, report, ending.attempts, is_bare=True))
+        self._hand_over(replace(ending, report=report, is_bare=True))
 
     def _give_up_the_hung(self) -> None:
         """Close devices whose thread did not end by itself; with too many of them the process is let go."""

@@ -16,6 +16,7 @@ from django.db import Error, connection, transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
+from credentials import audit
 from jobs.choices import ShardStatus
 from jobs.engine import drain, trouble
 from jobs.engine.runs import LEASE
@@ -25,8 +26,12 @@ logger = logging.getLogger(__name__)
 
 _RENEW_EVERY_S = 5.0
 _BATCH = 200
-# How long a write waits for others to share its transaction: one that a thread waits for, and one that none does.
-_GATHER_S = 0.04
+# How long a write that a thread waits for waits for others to share its transaction: a transaction costs about the
+# same for one as for ten, so the more processor time they take, the more are gathered for the next.
+_LEAST_GATHER_S = 0.01
+_MOST_GATHER_S = 0.1
+_GATHER_FACTOR = 5.0
+# How long one that nobody waits for does.
 _LINGER_S = 0.25
 _TRIES_WHILE_DRAINING = 3
 _LONGEST_PAUSE_S = 2.0
@@ -85,6 +90,7 @@ class Writer:
         self._nudged = False
         self._renewed_at = time.monotonic()
         self._written = 0
+        self._gather_s = _LEAST_GATHER_S
         self._is_shown = False
         self.waited_s = 0.0
         """Seconds that the database has kept everything waiting, all in all."""
@@ -159,7 +165,7 @@ class Writer:
                 self._changed.wait(left)
             self._nudged = False
         if left > 0:
-            time.sleep(min(left, _GATHER_S))
+            time.sleep(self._gather_s)
 
     def _due(self) -> float:
         """When the oldest write that nobody waits for has waited for long enough."""
@@ -199,12 +205,15 @@ class Writer:
         return batch
 
     def _deliver(self, batch: list[_Item]) -> None:
+        began = time.thread_time()  # waiting for others at the database is no reason to wait still longer
         try:
             answers = self._commit(batch)
         except BaseException as error:
             lost = error if isinstance(error, LostLease) else LostLease(f"The database did not answer: {error}")
             self.fail_all(lost, batch)
             raise
+        taken = time.thread_time() - began
+        self._gather_s = min(max(_GATHER_FACTOR * taken, _LEAST_GATHER_S), _MOST_GATHER_S)
         for item, (answer, problem) in zip(batch, answers, strict=True):
             if problem is None:
                 item.done(answer)
@@ -222,7 +231,8 @@ class Writer:
             try:
                 with transaction.atomic():
                     self._hold_lease(number)
-                    answers = _do(batch)
+                    with audit.collected():
+                        answers = _do(batch)
                 self._written = number
                 if self._is_shown:
                     self._show("")

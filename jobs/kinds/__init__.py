@@ -9,6 +9,7 @@ from jobs.kinds.base import DeviceKind, InstanceKind, JobKind, KindContext, Para
 from jobs.kinds.command import Command
 from jobs.kinds.credential_test import CredentialTest
 from jobs.kinds.facts import Facts
+from jobs.kinds.git_export import GitExport
 from jobs.kinds.key_rotation import KeyRotation
 from jobs.kinds.prune import Prune
 from jobs.kinds.reachability import Reachability
@@ -28,7 +29,17 @@ __all__ = [
 ]
 
 KINDS: dict[str, JobKind] = {
-    kind.name: kind for kind in (Backup(), Command(), CredentialTest(), Facts(), Reachability(), KeyRotation(), Prune())
+    kind.name: kind
+    for kind in (
+        Backup(),
+        Command(),
+        CredentialTest(),
+        Facts(),
+        Reachability(),
+        GitExport(),
+        KeyRotation(),
+        Prune(),
+    )
 }
 
 

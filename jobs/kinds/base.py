@@ -24,11 +24,10 @@ class KindContext:
     device: int
     platform: str
     parameters: Mapping[str, Any]
-    previous: LastVersion | None = None
-    """What is known of the device's last configuration version."""
-    previous_size: int | None = None
-    previous_text: Callable[[], str | None] = lambda: None
-    """The last good text of the device, secrets as placeholders; read only when it is needed."""
+    previous: Mapping[str, LastVersion] = field(default_factory=dict)
+    """What is known of the device's last version of each kind of text that is wanted."""
+    previous_text: Callable[[str], str | None] = lambda kind: None
+    """The last good text of a kind, secrets as placeholders; read only when it is needed."""
     result: int = 0
     """The result that what is brought back belongs to."""
 

@@ -34,7 +34,7 @@ class Facts(LoginKind):
         for command in commands:
             if found.keys() >= set(FACTS):
                 break
-            text = connector.mask(clean(connector.send(command)))
+            text = connector.mask(clean(connector.send(command, confirm=True)))
             if line := integrity.refusal(text, context.platform):
                 refused.append(f"{command}: {line}")
                 continue

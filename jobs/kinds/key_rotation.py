@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from credentials.exceptions import KeyringError
-from credentials.key_rotation import Rotation, rotate, rows_by_key
+from credentials.key_rotation import Rotation, rows_by_key
+from credentials.keys import MANAGE, rotate, why_incomplete
 from jobs.kinds.base import Checked, Checkpoint, KindFailed
 
 _MOST_NAMED = 10
@@ -19,7 +20,7 @@ class KeyRotation(Checked):
     label = "Key rotation"
     description = "Re-encrypt every secret and every complete configuration under the active key. Works on no device."
     on_devices: Literal[False] = False
-    permissions: tuple[str, ...] = ("credentials.change_credential",)
+    permissions: tuple[str, ...] = (MANAGE,)
 
     def perform(self, parameters: Mapping[str, Any], checkpoint: Checkpoint) -> dict[str, Any]:
         """A checkpoint after each batch; at the end no value is left under another key, or it fails and says which."""
@@ -33,7 +34,7 @@ class KeyRotation(Checked):
         if state.bad:
             named = "; ".join(str(bad) for bad in state.bad[:_MOST_NAMED])
             raise KindFailed(f"{len(state.bad)} sealed values cannot be opened and stay as they are: {named}")
-        raise KindFailed("Some values are still sealed under another key: run it again, with every host up.")
+        raise KindFailed(why_incomplete(state))
 
 
 def _summary(state: Rotation) -> dict[str, Any]:

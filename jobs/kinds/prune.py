@@ -6,14 +6,17 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
+from django.conf import settings
 from django.contrib.sessions.models import Session
 from django.db.models import Max, Model, QuerySet
 from django.utils import timezone
 
+from credentials.audit.retention import prune_due
+from credentials.exceptions import CredentialsError
 from credentials.retention import settled_logins
 from devices.configs.pruning import prune_configs
 from jobs.analytics.rollup import counted_up_to
-from jobs.kinds.base import Checked, Checkpoint, Parameter
+from jobs.kinds.base import Checked, Checkpoint, KindFailed, Parameter
 from jobs.models import Attempt, Result, Run
 from jobs.outputs import CommandOutput
 from jobs.rollups import LoginStep
@@ -73,7 +76,13 @@ class Prune(Checked):
                 deleted[name] += count
                 if checkpoint(deleted):
                     return deleted
-        return deleted | prune_configs(now, lambda more: checkpoint(deleted | dict(more)))
+        deleted |= prune_configs(now, lambda more: checkpoint(deleted | dict(more)))
+        if settings.NETRAVEN_AUDIT_KEEP_DAYS and not checkpoint(deleted):
+            try:
+                deleted["audit_events"] = prune_due(now)
+            except CredentialsError as error:
+                raise KindFailed(str(error)) from error
+        return deleted
 
 
 def old_runs(before: datetime) -> QuerySet[Run]:

@@ -17,15 +17,17 @@ from rest_framework.views import APIView
 from taggit.models import Tag
 
 from credentials.choices import AccountScope
-from credentials.models import Credential
+from credentials.models import AuditEvent, Credential
 from credentials.querysets import known_tags
 from devices.asides import KeptAside
 from devices.choices import AsideState, HostKeyState, Transport
 from devices.configs.query import LONGEST_TERM, MOST_CONTEXT, Mode
 from devices.connector.outcomes import Fate
 from devices.connector.platforms import UnknownPlatformError, platform
+from devices.facts import DeviceFacts, FactsQuerySet
 from devices.inventory.cells import parse_switch
 from devices.models import ConfigVersion, Device, HostKey
+from devices.versions import version_key
 from jobs.choices import OUTCOME_CHOICES, LimitScope, Recurrence, ResultStatus, RunStatus, Trigger
 from jobs.kinds import kind_choices
 from jobs.limits import ConcurrencyLimit
@@ -174,6 +176,43 @@ def _device_name(field: str = "device_name") -> django_filters.CharFilter:
     return django_filters.CharFilter(field, help_text="The name of the device.")
 
 
+class _VersionField(forms.CharField):
+    def to_python(self, value: Any) -> str:
+        found = super().to_python(value) or ""
+        if found and not version_key(found):
+            raise ValidationError("There is no number in it: write a version such as 9.3(5).")
+        return found
+
+
+class FactFilter(django_filters.CharFilter):  # type: ignore[misc]
+    """Facts of now by what they say, or devices by their facts; see `FactsQuerySet.matching`."""
+
+    def filter(self, qs: QuerySet[Any], value: Any) -> QuerySet[Any]:
+        """The rows, each once."""
+        if value in (None, ""):
+            return qs
+        if isinstance(qs, FactsQuerySet):
+            return qs.matching(**{self.field_name: value})
+        facts = DeviceFacts.objects.current().matching(**{self.field_name: value})
+        return qs.filter(pk__in=facts.order_by().values("device"))
+
+
+class ComparedVersion(FactFilter):
+    """A version that is older or newer, as versions are numbered: 9.3 < 9.3(5) < 10.1."""
+
+    field_class = _VersionField
+
+
+class OtherHostname(FactFilter):
+    """Whether a device calls itself otherwise than the inventory does."""
+
+    field_class = _YesNoField
+
+
+def _version(words: str) -> ComparedVersion:
+    return ComparedVersion(help_text=f"The version is {words}, as versions are numbered.")
+
+
 # --- one class for each list ------------------------------------------------------------------------------
 
 
@@ -195,7 +234,19 @@ def checked(filterset: type[FilterSet], values: Any) -> dict[str, Any]:
     return found
 
 
-class DeviceFilter(FilterSet):
+class _ByFacts(FilterSet):
+    vendor = FactFilter(help_text="Such as Cisco.")
+    model = FactFilter(help_text="The whole model.")
+    serial = FactFilter(help_text="The whole serial number.")
+    version = FactFilter(help_text="The whole version.")
+    version__lt = _version("older than this one")
+    version__lte = _version("this one or older")
+    version__gt = _version("newer than this one")
+    version__gte = _version("this one or newer")
+    hostname_differs = OtherHostname(help_text="The device calls itself otherwise than the inventory does.")
+
+
+class DeviceFilter(_ByFacts):
     """Filters of devices."""
 
     name = django_filters.CharFilter(help_text="The exact name.")
@@ -222,6 +273,38 @@ class DeviceFilter(FilterSet):
     def by_outcome(self, queryset: QuerySet[Device], name: str, value: str) -> QuerySet[Device]:
         """Devices with this last outcome, or with none yet."""
         return queryset.filter(last_outcome="" if value == NEVER_TRIED else value)
+
+
+class FactsFilter(_ByFacts):
+    """Filters of facts."""
+
+    device = IdFilter(help_text="The id of the device.")
+    device_name = _device_name("device__name")
+    platform = PlatformFilter("device__platform")
+    site = django_filters.CharFilter("device__site", help_text="The exact site.")
+    tag = TagFilter(method="by_tag")
+    hostname = FactFilter(help_text="What the device calls itself.")
+    history = YesNoFilter(method="with_history", help_text="What was said before as well. Default false.")
+    last_seen_since = _since("last_seen_at", "Last seen")
+    last_seen_until = _until("last_seen_at", "Last seen")
+
+    class Meta:
+        model = DeviceFacts
+        fields: Sequence[str] = ()
+
+    def filter_queryset(self, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """The facts of now, unless the history is asked for."""
+        found: QuerySet[Any] = super().filter_queryset(queryset)
+        return found if self.form.cleaned_data["history"] else found.filter(is_current=True)
+
+    def with_history(self, queryset: QuerySet[Any], name: str, value: bool) -> QuerySet[Any]:
+        """See `filter_queryset`."""
+        return queryset
+
+    def by_tag(self, queryset: QuerySet[Any], name: str, value: list[Tag]) -> QuerySet[Any]:
+        """Of devices with any of the tags."""
+        tagged = Device.objects.filter(tags__in=[tag.pk for tag in value])
+        return queryset.filter(device__in=tagged.order_by().values("pk")) if value else queryset
 
 
 class HostKeyFilter(FilterSet):
@@ -402,4 +485,23 @@ class AttemptFilter(FilterSet):
 
     class Meta:
         model = Attempt
+        fields: Sequence[str] = ()
+
+
+class AuditFilter(FilterSet):
+    """Filters of the audit trail."""
+
+    event = django_filters.CharFilter(help_text="The name of the event, such as credential.used.")
+    outcome = django_filters.CharFilter(help_text="What came of it; intent for what is on record before it is done.")
+    actor = django_filters.CharFilter(help_text="Who did it, or asked for it.")
+    device = IdFilter(help_text="The id of the device.")
+    device_name = _device_name()
+    credential = IdFilter(help_text="The id of the credential.")
+    credential_name = django_filters.CharFilter(help_text="The name of the credential.")
+    run = IdFilter(help_text="The id of the run.")
+    since = _since("at", "Recorded")
+    until = _until("at", "Recorded")
+
+    class Meta:
+        model = AuditEvent
         fields: Sequence[str] = ()

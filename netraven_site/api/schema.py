@@ -45,7 +45,11 @@ def add_errors(result: dict[str, Any], generator: Any, request: Any, public: Any
             if method not in item:
                 continue
             operation = item[method]
-            found = {"401": "Not signed in.", "403": "Not permitted."}
+            found = {
+                "401": "Not signed in.",
+                "403": "Not permitted.",
+                "429": "Too many requests within a minute; `Retry-After` says when to go on.",
+            }
             if "requestBody" in operation or any(p["in"] == "query" for p in operation.get("parameters", ())):
                 found["400"] = "A field or a parameter is wrong."
             if "{" in path:

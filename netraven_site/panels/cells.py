@@ -120,7 +120,7 @@ def window_state(until: datetime | None) -> SafeString:
 
 
 def span(seconds: float | None) -> str:
-    """A duration in words: `850 ms`, `3.2 s`, `2 min 10 s`, `1 h 5 min`."""
+    """A duration in words: `850 ms`, `3.2 s`, `2 min 10 s`, `1 h 5 min`, `12 days 3 h`."""
     if seconds is None:
         return "–"
     if seconds < 1:
@@ -131,7 +131,10 @@ def span(seconds: float | None) -> str:
     if minutes < 60:
         return f"{minutes} min {rest} s" if rest else f"{minutes} min"
     hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+    if hours < 48:
+        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+    days, hours = divmod(hours, 24)
+    return f"{days:,} days {hours} h" if hours else f"{days:,} days"
 
 
 def size(count: int) -> str:

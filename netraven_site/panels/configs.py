@@ -19,6 +19,7 @@ from devices.models import ConfigVersion
 from netraven_site.panels import cells, diffs, filters, searching
 from netraven_site.panels.base import ReadOnlyPanel, Tool
 from netraven_site.panels.texts import MOST_LINES, attachment, user_of, window
+from netraven_site.security.recent import ask_unless_recent
 
 
 @admin.register(ConfigVersion)
@@ -28,7 +29,7 @@ class ConfigPanel(ReadOnlyPanel):
     page_template = "netraven/config.html"
     list_display = ("of_device", "platform", "site", "number_", "summary_", "lines", "first_seen", "last_seen")
     list_display_links = ("number_", "summary_")
-    list_filter = (filters.DeviceNamed,)
+    list_filter = (filters.DeviceNamed, filters.TextKind)
     search_fields = ("device__name", "summary")
     search_help_text = "Device, what changed"
     ordering = ("-first_seen_at", "-id")
@@ -65,8 +66,8 @@ class ConfigPanel(ReadOnlyPanel):
 
     @admin.display(description="Version", ordering="number")
     def number_(self, row: ConfigVersion) -> SafeString:
-        """Counted per device."""
-        return cells.number(f"v{row.number}")
+        """Counted per device and kind of text."""
+        return cells.number(row.called)
 
     @admin.display(description="What changed", ordering="summary")
     def summary_(self, row: ConfigVersion) -> SafeString:
@@ -131,6 +132,8 @@ class ConfigPanel(ReadOnlyPanel):
         version = self._with_secrets(request, object_id, REVEAL)
         if version is None:
             return HttpResponseRedirect(self.page_url(object_id))
+        if asked := ask_unless_recent(request):
+            return asked
         context = self.page_context(request, version, reveal(version, user=user_of(request)))
         answer = self.render(request, self.page_template, str(version), context, version)
         add_never_cache_headers(answer)
@@ -141,8 +144,10 @@ class ConfigPanel(ReadOnlyPanel):
         version = self._with_secrets(request, object_id, RESTORE)
         if version is None:
             return HttpResponseRedirect(self.page_url(object_id))
+        if asked := ask_unless_recent(request):
+            return asked
         text = restore_file(version, user=user_of(request))
-        answer = attachment(text, f"{version.device.name}-v{version.number}-restore.txt")
+        answer = attachment(text, f"{version.file_stem}-restore.txt")
         add_never_cache_headers(answer)
         return answer
 
@@ -159,7 +164,7 @@ class ConfigPanel(ReadOnlyPanel):
         """The text with placeholders, as a file."""
         version = self.found(request, object_id)
         text = version_text(ConfigVersion.objects.select_related("text").get(pk=version.pk))
-        return attachment(text, f"{version.device.name}-v{version.number}.txt")
+        return attachment(text, f"{version.file_stem}.txt")
 
 
 def said(version: ConfigVersion) -> str:

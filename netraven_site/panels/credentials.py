@@ -16,9 +16,15 @@ from django.views.decorators.debug import sensitive_post_parameters
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminTextInputWidget
 
 from credentials.choices import SCOPE_MEANING, AccountScope
-from credentials.guard import HeldAccount, get_guard, release_credential
-from credentials.models import SECRET_FIELDS, Credential, GuardLogin
-from credentials.services import SecretsInput, create_credential, notes_on, update_credential
+from credentials.guard import held_accounts_of, release_credential
+from credentials.models import SECRET_FIELDS, Credential
+from credentials.services import (
+    SecretsInput,
+    create_credential,
+    delete_credentials,
+    notes_on,
+    update_credential,
+)
 from devices.models import Device
 from jobs.engine.plan import candidates_of
 from jobs.models import Attempt
@@ -257,14 +263,14 @@ class CredentialPanel(HistoryPanel, ServicePanel):
             "credential": obj,
             "priorities": self._priorities(links) if sees_devices else None,
             "links": links,
-            "secrets": [(_LABELS[field], bool(getattr(obj, field))) for field in SECRET_FIELDS],
+            "secrets": [(_LABELS[field].partition(" of ")[0], bool(getattr(obj, field))) for field in SECRET_FIELDS],
             "device_count": devices.count() if sees_devices else None,
             "opened_count": devices.filter(last_good_credential=obj).count() if sees_devices else None,
             "devices": _placed(obj, shown) if sees_devices else None,
             "attempts": list(attempts[:_SHOWN]) if may("jobs.view_attempt") else None,
             "may_release": may("credentials.release_guardaccount"),
             "remembered": list(obj.remembered_rejections.order_by("-at")[:_SHOWN]),
-            "held": self._held(obj) if may("credentials.view_guardaccount") else [],
+            "held": held_accounts_of(obj)[:_SHOWN] if may("credentials.view_guardaccount") else [],
             "notes": notes_on(obj) if obj.enabled else [],
             "shown": _SHOWN,
         }
@@ -281,12 +287,6 @@ class CredentialPanel(HistoryPanel, ServicePanel):
         )
         return [{"link": link, "devices": counts.get(link.tag_id, 0)} for link in links]
 
-    @staticmethod
-    def _held(credential: Credential) -> list[HeldAccount]:
-        """The held accounts in which it was refused within the window."""
-        accounts = GuardLogin.objects.filter(credential=credential.pk).values("account__key")
-        return get_guard().held_accounts(keys=[row["account__key"] for row in accounts.distinct()])
-
     def extra_urls(self) -> list[Any]:
         """The page that tests it, and the button that releases its accounts."""
         return [
@@ -299,10 +299,14 @@ class CredentialPanel(HistoryPanel, ServicePanel):
         return testing.test_view(self, request, object_id)
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
-        """The service has written; what may not be meant is said."""
-        if not change or form.changed_data:
+        """The service has written; what may not be meant is said, by the page of the credential or else here."""
+        if request.POST.keys() & {"_addanother", "_continue"} and (not change or form.changed_data):
             for note in notes_on(obj):
                 messages.warning(request, note)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Credential]) -> None:
+        """With their secrets, for good."""
+        delete_credentials(queryset)
 
     def release_view(self, request: HttpRequest, object_id: int) -> HttpResponse:
         """Give its accounts their budget back, and let it be tried again where it was rejected."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, ClassVar
 
 from django import forms
@@ -22,11 +22,12 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.widgets import UnfoldAdminTextInputWidget
 
+from credentials import audit
 from devices.connector.outcomes import info
 from devices.connector.platforms import platforms
 from devices.inventory.exporter import export_lines
 from devices.models import Device
-from devices.services import PLAIN_FIELDS, add_tags, delete_devices, save_device, set_enabled
+from devices.services import PLAIN_FIELDS, add_tags, delete_devices, remove_tags, save_device, set_enabled
 from jobs.choices import ResultStatus, Trigger
 from jobs.explaining import explain
 from jobs.maintenance import windows_of
@@ -34,6 +35,7 @@ from jobs.models import Attempt, Result
 from jobs.services import start_adhoc
 from jobs.testing import KIND
 from netraven_site.panels import cells, filters, importing, starting
+from netraven_site.panels import facts as of_facts
 from netraven_site.panels.base import CONFIRMED, HistoryPanel, ServiceForm, ServicePanel, Tool, say
 from netraven_site.panels.facts import facts_of
 from netraven_site.panels.widgets import SuggestInput, TagsField, TagsInput
@@ -68,13 +70,23 @@ class AddTags(forms.Form):
     tags = TagsField(label="Tags to add", widget=TagsInput, help_text="Between commas. Tags that are there stay.")
 
 
+class RemoveTags(forms.Form):
+    """Which tags many devices lose."""
+
+    tags = TagsField(
+        label="Tags to remove",
+        widget=TagsInput,
+        help_text="Between commas. Credentials and jobs that reach a device by these tags alone no longer do.",
+    )
+
+
 @admin.register(Device)
 class DevicePanel(HistoryPanel, ServicePanel):
     """The inventory."""
 
     form = DeviceForm
     page_template = "netraven/device.html"
-    list_display = ("device", "address", "platform_", "site_", "tag_list", "outcome", "tried", "succeeded")
+    list_display = ("device", "address", "platform_", "system", "site_", "tag_list", "outcome", "tried", "succeeded")
     list_display_links = ("device",)
     list_filter = (
         filters.Platform,
@@ -83,11 +95,15 @@ class DevicePanel(HistoryPanel, ServicePanel):
         filters.LastOutcome,
         filters.HasBackup,
         filters.Enabled,
+        of_facts.Vendor,
+        of_facts.Model,
+        of_facts.OsVersion,
+        of_facts.NameDiffers,
     )
-    search_fields = ("name", "host", "site", "description")
-    search_help_text = "Name, address, site, description"
+    search_fields = ("name", "host", "site", "description", "facts__serial")
+    search_help_text = "Name, address, site, description, serial number"
     ordering = ("name",)
-    actions = ("back_up", "test_logins", "add_tags", "enable", "disable")
+    actions = ("back_up", "test_logins", "add_tags", "remove_tags", "enable", "disable")
     fieldsets = (
         (None, {"fields": (("name", "description"), ("host", "port", "transport"), ("platform", "legacy_ssh"))}),
         ("Who opens it", {"fields": ("tags", "aaa_domain")}),
@@ -110,8 +126,8 @@ class DevicePanel(HistoryPanel, ServicePanel):
 
     # --- the list ---------------------------------------------------------------------------------
     def get_queryset(self, request: HttpRequest) -> QuerySet[Device]:
-        """Two queries for the tags of a whole page."""
-        return super().get_queryset(request).prefetch_related("tag_links__tag")
+        """Three queries for the tags and facts of a whole page."""
+        return of_facts.with_facts(super().get_queryset(request).prefetch_related("tag_links__tag"))
 
     @admin.display(description="Name", ordering="name")
     def device(self, row: Device) -> SafeString:
@@ -130,6 +146,11 @@ class DevicePanel(HistoryPanel, ServicePanel):
     def platform_(self, row: Device) -> SafeString:
         """Netmiko's word for it."""
         return cells.code(row.platform)
+
+    @admin.display(description="Runs")
+    def system(self, row: Device) -> SafeString:
+        """Model and version, as it says itself."""
+        return of_facts.system(row)
 
     @admin.display(description="Site", ordering="site")
     def site_(self, row: Device) -> SafeString:
@@ -225,6 +246,7 @@ class DevicePanel(HistoryPanel, ServicePanel):
             raise PermissionDenied
         chosen = self.get_changelist_instance(request).get_queryset(request)
         name = f"devices-{timezone.localtime():%Y%m%d-%H%M}.csv"
+        audit.record("devices.exported", devices=chosen.count())
         return StreamingHttpResponse(
             export_lines(chosen.order_by("name")),
             content_type="text/csv; charset=utf-8",
@@ -295,13 +317,34 @@ class DevicePanel(HistoryPanel, ServicePanel):
         form = AddTags(request.POST if CONFIRMED in request.POST else None)
         if asked := self.ask(request, chosen, title="Add tags", button="Add tags to {}", form=form):
             return asked
-        total = chosen.count()
+        return self._change_tags(request, chosen, add_tags, form, "got", "had them already")
+
+    @admin.action(description="Remove tags", permissions=["change"])
+    def remove_tags(self, request: HttpRequest, chosen: QuerySet[Device]) -> HttpResponse:
+        """Some tags from many devices; the others stay."""
+        form = RemoveTags(request.POST if CONFIRMED in request.POST else None)
+        if asked := self.ask(request, chosen, title="Remove tags", button="Remove tags from {}", form=form):
+            return asked
+        return self._change_tags(request, chosen, remove_tags, form, "lost", "had none of them")
+
+    def _change_tags(
+        self,
+        request: HttpRequest,
+        chosen: QuerySet[Device],
+        service: Callable[[QuerySet[Device], list[str], Any], int],
+        form: forms.Form,
+        done: str,
+        others: str,
+    ) -> HttpResponse:
+        # The filters of the list may be about these very tags.
+        total, tags = chosen.count(), form.cleaned_data["tags"]
         try:
-            changed = add_tags(chosen, form.cleaned_data["tags"], self._person(request))
+            changed = service(chosen, tags, self._person(request))
         except ValidationError as error:
             say(request, error)
         else:
-            self._tell(request, total, changed, f"got the tags {cells.words(form.cleaned_data['tags'])}", "had them")
+            word = "tag" if len(tags) == 1 else "tags"
+            self._tell(request, total, changed, f"{done} the {word} {cells.words(tags)}", others)
         return self.back(request)
 
     @admin.action(description="Enable", permissions=["change"])
@@ -320,12 +363,12 @@ class DevicePanel(HistoryPanel, ServicePanel):
         # The filters of the list may be about this very field.
         total = chosen.count()
         changed = set_enabled(chosen, enabled, self._person(request))
-        self._tell(request, total, changed, f"are {'enabled' if enabled else 'disabled'} now", "were so")
+        self._tell(request, total, changed, f"are {'enabled' if enabled else 'disabled'} now", "were so already")
         return self.back(request)
 
     @staticmethod
-    def _tell(request: HttpRequest, total: int, changed: int, done: str, already: str) -> None:
-        more = f" {cells.counted(total - changed, 'other')} {already} already." if total > changed else ""
+    def _tell(request: HttpRequest, total: int, changed: int, done: str, others: str) -> None:
+        more = f" {cells.counted(total - changed, 'other')} {others}." if total > changed else ""
         messages.success(request, f"{cells.counted(changed, 'device')} {done}.{more}")
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Device]) -> None:

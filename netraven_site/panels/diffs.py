@@ -79,8 +79,8 @@ def patch_view(panel: Panel, request: HttpRequest) -> HttpResponse:
         raise PermissionDenied
     before, after = _asked(request, "before"), _asked(request, "after")
     lines = unified(version_text(before), version_text(after))
-    one = f"{before.device.name}-v{before.number}"
-    two = f"v{after.number}" if before.device_id == after.device_id else f"{after.device.name}-v{after.number}"
+    one = before.file_stem
+    two = after.called.replace(" ", "-") if before.device_id == after.device_id else after.file_stem
     return attachment(patch_text(heading(before), heading(after), lines), f"{one}-{two}.diff")
 
 
@@ -204,8 +204,8 @@ def _number(request: HttpRequest, name: str, default: int) -> int:
 
 def _title(before: ConfigVersion, after: ConfigVersion) -> str:
     if before.device_id == after.device_id:
-        return f"{after.device} v{before.number} to v{after.number}"
-    return f"{before.device} v{before.number} and {after.device} v{after.number}"
+        return f"{after.device} {before.called} to {after.called}"
+    return f"{before.device} {before.called} and {after.device} {after.called}"
 
 
 def _said(before: ConfigVersion, after: ConfigVersion) -> str:

@@ -12,6 +12,7 @@ from taggit.models import Tag
 from credentials.models import Credential
 from devices.choices import HostKeyState
 from devices.connector.outcomes import INFO, Tone
+from devices.connector.platforms import RUNNING
 from devices.models import ConfigVersion, Device
 from jobs.choices import OUTCOME_CHOICES, Recurrence, RunStatus, Trigger
 from jobs.kinds import kind_choices
@@ -150,7 +151,7 @@ class LastOutcome(BarFilter):
 
 
 class HasBackup(BarFilter):
-    """Devices with or without a configuration version."""
+    """Devices with or without a version of their running configuration."""
 
     title = "backup"
     parameter_name = "backup"
@@ -163,7 +164,8 @@ class HasBackup(BarFilter):
         """Devices that have, or lack, a version."""
         if self.value() not in {"some", "never"}:
             return queryset
-        has = Exists(ConfigVersion.objects.filter(device=OuterRef("pk")))
+        # An inventory alone is no backup.
+        has = Exists(ConfigVersion.objects.filter(device=OuterRef("pk"), kind=RUNNING))
         return queryset.filter(has if self.value() == "some" else ~has)
 
 
@@ -239,6 +241,17 @@ class DeviceNamed(BarFilter):
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         """The index on the device is used where the device exists."""
         return _of_name(queryset, Device, "device", self.value())
+
+
+class TextKind(_Exact):
+    """Versions of one kind of text, such as running."""
+
+    title = "text"
+    parameter_name = "kind"
+
+    def options(self) -> list[tuple[str, str]]:
+        """The kinds that are kept."""
+        return distinct(ConfigVersion.objects.all(), "kind")
 
 
 class CredentialNamed(BarFilter):

@@ -81,7 +81,7 @@ class HostKeyPanel(ReadOnlyPanel):
         """Whole, since it is there to be compared."""
         return cells.code(row.fingerprint)
 
-    @admin.display(description="Pinned until now")
+    @admin.display(description="Pinned now")
     def pinned_(self, row: Any) -> SafeString:
         """What a waiting key would replace."""
         if row.state != HostKeyState.PENDING:

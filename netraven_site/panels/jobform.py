@@ -118,6 +118,8 @@ class JobForm(ServiceForm):
             return forms.ChoiceField(
                 choices=[("", "–"), *((name, name) for name in names)], widget=UnfoldAdminSelectWidget, **shown
             )
+        if parameter.type == "credential":
+            shown |= {"disabled": True, "help_text": "Naming one needs the permission to view credentials."}
         return forms.CharField(widget=UnfoldAdminTextInputWidget({"autocomplete": "off"}), **shown)
 
     def clean_kind(self) -> str:
@@ -149,6 +151,7 @@ class JobForm(ServiceForm):
             tags, devices, plain["all_devices"], plain["max_parallel"] = (), (), False, None
         return save_job(
             instance,
+            user=self.user,
             tags=tags,
             devices=devices,
             kind=data["kind"],

@@ -91,6 +91,13 @@ class JobPanel(HistoryPanel, ServicePanel):
         form.user = request.user
         return form
 
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        """What the address says to begin with; of tags and devices ids alone."""
+        found: dict[str, Any] = super().get_changeform_initial_data(request)
+        for name in {"tags", "devices"} & found.keys():
+            found[name] = [each for each in found[name] if each.isdecimal() and each.isascii() and len(each) < 19]
+        return found
+
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         """Inputs with what is typed into them."""
         if db_field.name == "time_zone":
@@ -163,7 +170,7 @@ class JobPanel(HistoryPanel, ServicePanel):
     @admin.display(description="Size")
     def last_devices(self, row: Any) -> SafeString:
         """Devices of the last run."""
-        return cells.number(row.latest.device_count) if row.latest else cells.DASH
+        return cells.number(row.latest.device_count) if row.latest and on_devices(row.kind) else cells.DASH
 
     @admin.display(description="When")
     def last_when(self, row: Any) -> SafeString:

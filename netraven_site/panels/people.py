@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from contextvars import ContextVar
 from typing import Any, ClassVar
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import Group, User
 from django.core.exceptions import PermissionDenied
 from django.db.models import OuterRef, QuerySet
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -18,11 +19,15 @@ from django_q.models import Failure
 from taggit.models import Tag
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
+from credentials import audit
 from credentials.models import CredentialTag
 from devices.models import DeviceTag
-from netraven_site.models import ApiToken
+from netraven_site.models import ApiToken, SignIn, TokenScope
 from netraven_site.panels import cells
-from netraven_site.panels.base import Panel, ReadOnlyPanel, how_many
+from netraven_site.panels.base import Panel, ReadOnlyPanel, Tool, how_many
+from netraven_site.panels.texts import user_of
+from netraven_site.security import lockout, sign_ins
+from netraven_site.security.recent import ask_unless_recent
 
 _SUGGESTIONS = 20
 
@@ -37,8 +42,9 @@ class UserPanel(UserAdmin, Panel):  # type: ignore[type-arg]
     change_list_template = Panel.change_list_template
     change_form_template = Panel.change_form_template
     add_form_template = None
-    list_display = ("user", "full_name", "groups_", "role", "active", "signed_in")
+    list_display = ("user", "full_name", "groups_", "role", "active", "door", "signed_in")
     list_display_links = ("user",)
+    actions = ("open_door", "sign_out")
     list_filter = ()
     search_help_text = "User name, name, e-mail"
     filter_horizontal = ()
@@ -64,6 +70,61 @@ class UserPanel(UserAdmin, Panel):  # type: ignore[type-arg]
         """As above."""
         allowed = bool(super().has_delete_permission(request, obj))
         return allowed and (request.user.is_superuser or not (obj is not None and obj.is_superuser))
+
+    def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:  # noqa: A002
+        """Whoever sets the password of somebody else can be that person, so the own one is asked for."""
+        asked = ask_unless_recent(request) if request.method == "POST" else None
+        answer: HttpResponse = asked or super().user_change_password(request, id, form_url)
+        return answer
+
+    def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
+        """Whoever is disabled is out at once."""
+        super().save_model(request, obj, form, change)
+        if not obj.is_active:
+            sign_ins.end_of(obj, user_of(request))
+
+    @admin.action(description="Open sign-in again", permissions=["change"])
+    def open_door(self, request: HttpRequest, chosen: QuerySet[User]) -> HttpResponse:
+        """After too many wrong passwords, before the time is up."""
+        text = "Whoever was locked out after too many wrong passwords can sign in again at once."
+        if asked := self.ask(request, chosen, title="Open sign-in again", button="Open for {}", text=text):
+            return asked
+        opened = sum(lockout.unlock(user, user_of(request)) for user in self._mine(request, chosen))
+        messages.success(request, f"{cells.counted(opened, 'lock')} opened.")
+        return HttpResponseRedirect(request.get_full_path())
+
+    @admin.action(description="Sign out everywhere", permissions=["change"])
+    def sign_out(self, request: HttpRequest, chosen: QuerySet[User]) -> HttpResponse:
+        """Every browser of these people; tokens stay."""
+        text = "Every browser in which they are signed in is signed out at once. API tokens stay as they are."
+        if asked := self.ask(request, chosen, title="Sign out", button="Sign out {}", text=text, danger=True):
+            return asked
+        here = sign_ins.present(request)
+        by = user_of(request)
+        ended = sum(sign_ins.end_of(user, by, but=here) for user in self._mine(request, chosen))
+        messages.success(request, f"{cells.counted(ended, 'browser')} signed out; this one stays.")
+        return HttpResponseRedirect(request.get_full_path())
+
+    @staticmethod
+    def _mine(request: HttpRequest, chosen: QuerySet[User]) -> QuerySet[User]:
+        """Administrators are looked after by administrators alone."""
+        return chosen if request.user.is_superuser else chosen.filter(is_superuser=False)
+
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        """Who is locked out, for the whole page in one query."""
+        found = super().get_changelist_instance(request)
+        locked = lockout.locked_users([row.pk for row in found.result_list])
+        for row in found.result_list:
+            row.locked_until = locked.get(row.pk)
+        return found
+
+    @admin.display(description="Sign-in")
+    def door(self, row: Any) -> SafeString:
+        """Whether too many wrong passwords have closed it."""
+        until = getattr(row, "locked_until", None)
+        if until is None:
+            return cells.cut("open")
+        return format_html('<span class="nr-off">locked until</span> {}', cells.ago(until))
 
     @admin.display(description="User name", ordering="username")
     def user(self, row: User) -> SafeString:
@@ -159,6 +220,15 @@ class TagPanel(Panel):
         ("Credentials", "credentials_credential_changelist"),
     )
 
+    def get_list_display(self, request: HttpRequest) -> Any:
+        """Without the numbers of what this person may not see."""
+        hidden = {
+            name
+            for name, right in (("devices", "devices.view_device"), ("credentials", "credentials.view_credential"))
+            if not request.user.has_perm(right)
+        }
+        return tuple(name for name in self.list_display if name not in hidden)
+
     def get_queryset(self, request: HttpRequest) -> QuerySet[Tag]:
         """With its numbers."""
         found: QuerySet[Tag] = super().get_queryset(request)
@@ -209,7 +279,7 @@ class TokenForm(forms.ModelForm):  # type: ignore[type-arg]
 
     class Meta:
         model = ApiToken
-        fields = ("user", "name", "expires_at")
+        fields = ("user", "name", "scope", "expires_at")
 
 
 @admin.register(ApiToken)
@@ -217,7 +287,7 @@ class TokenPanel(Panel):
     """Tokens that let programs act as people; each is shown once."""
 
     form = TokenForm
-    list_display = ("hint_", "name", "of_user", "created", "used", "expires")
+    list_display = ("hint_", "name", "of_user", "scope_", "created", "used", "expires")
     list_display_links = None
     list_select_related = ("user",)
     search_fields = ("name", "user__username", "hint")
@@ -249,9 +319,25 @@ class TokenPanel(Panel):
         context |= {"show_save_and_add_another": False, "show_save_and_continue": False}
         return super().render_change_form(request, context, *args, **kwargs)
 
+    def add_view(
+        self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """A token outlives the sign-in that made it, so the password is asked for."""
+        if not self.has_add_permission(request):
+            raise PermissionDenied
+        asked = ask_unless_recent(request) if request.method == "POST" else None
+        return asked or super().add_view(request, form_url, extra_context)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[ApiToken]) -> None:
+        """With a record of each."""
+        gone = list(queryset.values_list("pk", flat=True))
+        super().delete_queryset(request, queryset)
+        audit.record("token.deleted", user=user_of(request), tokens=gone)
+
     def save_model(self, request: HttpRequest, obj: ApiToken, form: Any, change: bool) -> None:
         """Issue it; the text goes to the next page and is kept nowhere."""
-        row, text = ApiToken.issue(obj.user, obj.name, obj.expires_at)
+        row, text = ApiToken.issue(obj.user, obj.name, obj.expires_at, obj.scope)
+        audit.record("token.created", user=user_of(request), token=row.pk, user_id=obj.user_id, scope=row.scope)
         obj.pk, obj.hint, obj.digest, obj.created_at = row.pk, row.hint, row.digest, row.created_at
         request.issued_token = text  # type: ignore[attr-defined]
 
@@ -270,6 +356,11 @@ class TokenPanel(Panel):
         """Whom it acts as."""
         return cells.code(row.user.get_username())
 
+    @admin.display(description="Scope", ordering="scope")
+    def scope_(self, row: ApiToken) -> SafeString:
+        """What it may be used for."""
+        return cells.cut(TokenScope(row.scope).label)
+
     @admin.display(description="Created", ordering="created_at")
     def created(self, row: ApiToken) -> SafeString:
         """Relative to now."""
@@ -286,6 +377,108 @@ class TokenPanel(Panel):
         if row.is_valid:
             return cells.ago(row.expires_at)
         return format_html('<span class="nr-off">expired</span> {}', cells.ago(row.expires_at))
+
+
+@admin.register(SignIn)
+class SignInPanel(Panel):
+    """Browsers in which people are signed in; to delete a row is to sign it out."""
+
+    list_display = ("of_user", "here", "address_", "browser", "began", "seen")
+    list_display_links = None
+    list_select_related = ("user",)
+    search_fields = ("user__username", "address", "agent")
+    search_help_text = "User, address, browser"
+    delete_text = "These browsers are signed out at once. API tokens stay as they are."
+    empty_title = "Nobody is signed in"
+    empty_text = "Each browser in which somebody is signed in stands here."
+    tools = (Tool("Sign me out elsewhere", "admin:netraven_site_signin_elsewhere", "logout", ""),)
+    show_add_link = False
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[SignIn]:
+        """People see their own; administrators see all."""
+        rows = sign_ins.living(None if request.user.is_superuser else user_of(request))
+        return rows.select_related("user")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """By signing in."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Nobody."""
+        return False
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Everybody, their own."""
+        return bool(request.user.is_authenticated)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Everybody, their own."""
+        return bool(request.user.is_authenticated)
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        """As above."""
+        return bool(request.user.is_authenticated)
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """Marks the browser that asks."""
+        self._present.set(sign_ins.present(request))
+        return super().changelist_view(request, extra_context)
+
+    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """There is no form."""
+        return HttpResponseRedirect(self.list_url())
+
+    def extra_urls(self) -> list[Any]:
+        """Everywhere but here."""
+        return [("elsewhere/", self.elsewhere_view, "elsewhere")]
+
+    def elsewhere_view(self, request: HttpRequest) -> HttpResponse:
+        """Sign oneself out in every other browser."""
+        user = user_of(request)
+        others = sign_ins.living(user).exclude(pk=sign_ins.present(request) or 0)
+        text = "Every other browser in which you are signed in is signed out at once."
+        asked = self.ask(request, others, title="Sign out elsewhere", button="Sign out {}", text=text, danger=True)
+        if asked:
+            return asked
+        ended = sign_ins.end(others, user)
+        messages.success(request, f"{cells.counted(ended, 'browser')} signed out.")
+        return HttpResponseRedirect(self.list_url())
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[SignIn]) -> None:
+        """Signs out."""
+        sign_ins.end(queryset, user_of(request))
+
+    _present: ContextVar[int | None] = ContextVar("present", default=None)
+
+    @admin.display(description="User", ordering="user__username")
+    def of_user(self, row: SignIn) -> SafeString:
+        """Who."""
+        return cells.code(row.user.get_username())
+
+    @admin.display(description="Which")
+    def here(self, row: SignIn) -> SafeString:
+        """The browser that asks says so."""
+        return cells.cut("this one" if row.pk == self._present.get() else "")
+
+    @admin.display(description="Address", ordering="address")
+    def address_(self, row: SignIn) -> SafeString:
+        """Where the last request came from."""
+        return cells.code(row.address)
+
+    @admin.display(description="Browser", ordering="agent")
+    def browser(self, row: SignIn) -> SafeString:
+        """What it calls itself."""
+        return cells.cut(row.agent)
+
+    @admin.display(description="Signed in", ordering="created_at")
+    def began(self, row: SignIn) -> SafeString:
+        """Relative to now."""
+        return cells.ago(row.created_at)
+
+    @admin.display(description="Last seen", ordering="seen_at")
+    def seen(self, row: SignIn) -> SafeString:
+        """Relative to now."""
+        return cells.ago(row.seen_at)
 
 
 class FailedTaskPanel(ReadOnlyPanel):

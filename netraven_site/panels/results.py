@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 _MOST_LINES = 400
 _MOST_ROWS = 200
 # Lists and tables of a result, such as the answers to commands, are shown in their own place.
-_ELSEWHERE = frozenset({"commands"})
+_ELSEWHERE = frozenset({"commands", "texts"})
+_TEXT_TONES = {"changed": "good", "unchanged": "good", "kept aside": "held"}
 
 
 def result_view(panel: Panel, request: HttpRequest, object_id: int, result_id: int) -> HttpResponse:
@@ -46,6 +47,9 @@ def result_view(panel: Panel, request: HttpRequest, object_id: int, result_id: i
             "advice": result.advice or known.advice,
             "there": mending.mend(result.outcome, result.device_id, result.device_name, result.credential_id),
             "data": [(name, value) for name, value in values_shown(result.data) if name not in _ELSEWHERE],
+            "texts": [
+                {**each, "tone": _TEXT_TONES.get(each["state"], "failed")} for each in result.data.get("texts", ())
+            ],
             "outputs": [_shown(output) for output in outputs],
             "attempts": list(attempts) if result.device_id and may("jobs.view_attempt") else None,
         },

@@ -5,15 +5,20 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
 from django.utils.safestring import SafeString
 
+from devices.configs.pruning import preview
 from devices.configs.retaining import save_rule
 from devices.models import Device
 from devices.retention import RetentionRule
 from netraven_site.panels import cells
-from netraven_site.panels.base import Panel, ServiceForm, ServicePanel
+from netraven_site.panels.base import Panel, ServiceForm, ServicePanel, Tool
 from netraven_site.panels.cells import counted
 
+_SHOWN = 200
 _FIELDS = ("device", "tag", "all_days", "daily_days", "weekly_days", "monthly_days")
 
 
@@ -37,6 +42,7 @@ class RetentionPanel(ServicePanel, Panel):
     list_display = ("scope_", "all_", "daily", "weekly", "monthly", "concerned")
     list_display_links = ("scope_",)
     list_note = "A job of the kind Pruning applies them. The latest version never goes."
+    tools = (Tool("What would go", "admin:devices_retentionrule_preview", "auto_delete", "devices.view_retentionrule"),)
     search_fields = ("device__name", "tag__name")
     search_help_text = "Device, tag"
     list_select_related = ("device", "tag")
@@ -60,6 +66,28 @@ class RetentionPanel(ServicePanel, Panel):
         ("Add retention rule", "devices_retentionrule_add"),
         ("Jobs", "jobs_job_changelist"),
     )
+
+    def extra_urls(self) -> list[Any]:
+        """What the next pruning would delete."""
+        return [("preview/", self.preview_view, "preview")]
+
+    def preview_view(self, request: HttpRequest) -> HttpResponse:
+        """By device, and in all; nothing is deleted here."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        rows = preview(timezone.now())
+        return self.render(
+            request,
+            "netraven/retention_preview.html",
+            "What retention would delete now",
+            {
+                "rows": rows[:_SHOWN],
+                "has_rules": RetentionRule.objects.exists(),
+                "hidden": max(0, len(rows) - _SHOWN),
+                "devices": len({row.device for row in rows}),
+                "versions": sum(row.versions for row in rows),
+            },
+        )
 
     @admin.display(description="For")
     def scope_(self, row: RetentionRule) -> SafeString:

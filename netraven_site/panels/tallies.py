@@ -14,6 +14,7 @@ from devices.connector.outcomes import Outcome, Tone, info
 from jobs.choices import RUN_FINISHED, ResultStatus, Trigger
 from jobs.kinds import KINDS
 from jobs.models import Result, Run
+from jobs.services import on_devices
 from netraven_site.panels import cells
 
 _WORST_FIRST = (Tone.FAILED, Tone.HELD, Tone.PASSING, Tone.UNKNOWN, Tone.GOOD)
@@ -85,6 +86,7 @@ def rows_of(runs: QuerySet[Run]) -> list[dict[str, Any]]:
             "kind": kind_label(run.kind),
             "by": started_by(run),
             "tally": tally(counts[run.pk]) if run.pk in counts else cells.cut(run.message),
+            "devices": cells.number(run.device_count) if on_devices(run.kind) else cells.DASH,
             "duration": duration(run),
         }
         for run in found

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import multiprocessing
 import os
 import socket
 from collections.abc import Iterator
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 from django.conf import settings
@@ -19,6 +21,9 @@ from redis.exceptions import RedisError
 
 from credentials.exceptions import KeyringError
 from credentials.keyring_match import require_own_keyring
+from devices import platforms_table
+from devices.connector.platforms import PlatformTableError
+from netraven_site import auditing
 
 
 class NotReady(Exception):
@@ -27,14 +32,45 @@ class NotReady(Exception):
 
 def require_ready() -> None:
     """Raise NotReady unless system checks, database, migrations and broker are in order."""
-    errors = [message for message in checks.run_checks() if message.is_serious() and not message.is_silenced()]
+    errors = [
+        message
+        for message in checks.run_checks(databases=["default"])
+        if message.is_serious() and not message.is_silenced()
+    ]
     if errors:
         raise NotReady("\n".join(f"{error.id}: {error.msg} {error.hint or ''}".rstrip() for error in errors))
     try:
         _require_database()
+        _require_platforms()
         _require_broker()
+        auditing.note_settings()
     finally:
         connections.close_all()
+
+
+def require_ready_apart() -> None:
+    """`require_ready` in a process of its own: the checks load every page, which workers would share for nothing."""
+    context = multiprocessing.get_context("fork")
+    here, there = context.Pipe(duplex=False)
+    process = context.Process(target=_tell, args=(there,))
+    process.start()
+    there.close()
+    try:
+        trouble: str = here.recv()
+    except EOFError:
+        trouble = "The checks before the start ended without an answer; their reason is above."
+    process.join()
+    if trouble:
+        raise NotReady(trouble)
+
+
+def _tell(there: Connection) -> None:
+    try:
+        require_ready()
+    except NotReady as error:
+        there.send(str(error))
+    else:
+        there.send("")
 
 
 def unapplied_migrations() -> int:
@@ -82,6 +118,16 @@ def _require_database() -> None:
         require_own_keyring()
     except KeyringError as error:
         raise NotReady(str(error)) from None
+
+
+def _require_platforms() -> None:
+    try:
+        platforms_table.require()
+    except PlatformTableError as error:
+        raise NotReady(
+            f"The platforms changed in the portal do not fit: {error}. "
+            "Mend what it names, or leave it out with ./manage.py platforms disable NAME."
+        ) from None
 
 
 def _require_broker() -> None:

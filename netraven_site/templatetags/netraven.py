@@ -78,7 +78,7 @@ def crumbs(context: Context) -> list[tuple[str, str]]:
         found.append((str(thing), reverse(f"{names}_{'page' if has_page else 'change'}", args=[thing.pk])))
         if title and title != str(thing):
             found.append((_SHORT.get(title.split(" ")[0], title), ""))
-    elif "cl" not in context:
+    elif "cl" not in context and title != found[0][0]:
         found.append((title, ""))
     return found
 

@@ -53,7 +53,7 @@ def main() -> None:
         figures = _play([plan.compare(options.devices, options.times, options.beside)], options)
         print(table(HEADINGS, [row(each) for each in figures]))
         return
-    report, parts = Report(), _parts(options)
+    report, parts = Report(options.rounds), _parts(options)
     if "fleet" in parts:
         scenarios = plan.QUICK if options.quick else plan.FULL + (plan.LONG if options.long else [])
         report.figures = _play(scenarios, options)

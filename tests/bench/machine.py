@@ -25,6 +25,15 @@ def lines() -> list[str]:
     ]
 
 
+QUIET = 0.5
+"""A load up to which nobody else is at work."""
+
+
+def load() -> float:
+    """How many processes have run or waited for a processor, on average over the last minute."""
+    return os.getloadavg()[0]
+
+
 def _processor() -> str:
     found = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
     speed = re.search(r"^cpu MHz\s*:\s*([\d.]+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)

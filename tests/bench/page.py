@@ -38,6 +38,12 @@ ratios within one run mean something on another machine.
 - Figures are medians of the rounds, with the lowest and highest rate beside them.
 """
 
+_BUSY = """\
+> **The machine was busy with other work** when this run began: a load of {load:.0f}, which is how many processes
+> were waiting for the cores. All contestants were slowed down by it, and not equally: what is said below to be met or
+> not met is preliminary. A run on a quiet machine writes this page anew, without this remark.
+"""
+
 _CONTESTANTS = """\
 NetRaven "as it comes" has its default settings. asyncssh and Netmiko run in two processes, as NetRaven has two
 workers; Netmiko, Nornir with nornir-netmiko and RANCID have their default settings but for the number of sessions.
@@ -73,6 +79,9 @@ on the machine meanwhile.
 class Report:
     """Everything that a run has found, as far as it has come."""
 
+    rounds: int = 1
+    load: float = field(default_factory=machine.load)
+    """Of the machine just before, in processes."""
     figures: list[Figures] = field(default_factory=list)
     writing: list[Sequence[str]] = field(default_factory=list)
     costs: dict[str, float] = field(default_factory=dict)
@@ -91,10 +100,13 @@ class Report:
             "How long pages take": _PAGES,
         }
         parts = [_INTRODUCTION]
+        if self.load > machine.QUIET:
+            parts.append(_BUSY.format(load=self.load))
         for title, found in self._tables():
             parts.append(f"## {title}\n\n{texts.get(title, '')}\n{found}\n".replace("\n\n\n", "\n\n"))
         parts.append("## To repeat it\n\n" + _REPEAT)
-        parts.append("## The run\n\n" + "".join(f"- {line}\n" for line in machine.lines()))
+        facts = [*machine.lines(), f"rounds: {self.rounds}; load of the machine just before: {self.load:.1f}"]
+        parts.append("## The run\n\n" + "".join(f"- {line}\n" for line in facts))
         return "\n".join(parts)
 
     def _tables(self) -> list[tuple[str, str]]:
@@ -102,7 +114,7 @@ class Report:
         if self.figures or self.costs:
             book = Book(self.figures, self.costs)
             targets = [each.line(book) for each in TARGETS]
-            found.append(("To reach", table(("", "to reach", "measured", "reached"), targets)))
+            found.append(("To reach", table(("", "to reach", "measured", ""), targets)))
         for title in dict.fromkeys(each.scenario for each in self.figures):
             rows = [row(each) for each in self.figures if each.scenario == title]
             found.append((f"Backing up {title}", table(HEADINGS, rows)))

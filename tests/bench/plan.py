@@ -25,7 +25,8 @@ NETRAVEN_TWICE = NetRaven(NETRAVEN.label, times=2)
 NETRAVEN_20 = NetRaven("NetRaven, 20 sessions", sessions=20)
 NETRAVEN_100 = NetRaven("NetRaven, 100 sessions", sessions=100)
 NETRAVEN_200 = NetRaven("NetRaven, 200 sessions", sessions=200)
-# Whether a device takes a password is its own affair here, as with accounts that are local to each device.
+# Whether a device takes a password is its own affair here, as with accounts that are local to each device: the
+# fourth refusal of a central account, with no login in between that was begun later, rightly holds all the others.
 NETRAVEN_REFUSED = NetRaven("NetRaven, 100 sessions", sessions=100, scope="local", times=2)
 
 AT_200 = Scenario(

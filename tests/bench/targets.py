@@ -68,7 +68,7 @@ class Target:
         except NotMeasured:
             return self.what, wanted, "not measured", ""
         reached = value >= self.reach if self.bound == ">=" else value <= self.reach
-        return self.what, wanted, f"{value:.3g}{self.unit}", "yes" if reached else "no"
+        return self.what, wanted, f"{value:.3g}{self.unit}", "met" if reached else "not met"
 
 
 def _megabytes(figures: Figures) -> float:

@@ -14,6 +14,7 @@ from credentials.services import SecretsInput, create_credential
 from devices.models import Device
 from devices.services import save_device
 from tests.commands import Done, run
+from tests.credentials.sealed import ANY
 
 pytestmark = pytest.mark.django_db
 PASSWORD = "corréct horse 'battery' \"staple\" \\"
@@ -40,9 +41,9 @@ def test_the_secrets_come_from_standard_input_one_a_line_in_order(key):
     )
     assert done.code == 0, done.err
     row = Credential.objects.get()
-    secrets = (row.password.reveal(), row.enable_secret.reveal(), row.passphrase.reveal())
+    secrets = (row.password.reveal(ANY), row.enable_secret.reveal(ANY), row.passphrase.reveal(ANY))
     assert secrets == (PASSWORD, " enable ", "pass phrase")
-    assert row.private_key.reveal().startswith("-----BEGIN OPENSSH PRIVATE KEY-----")
+    assert row.private_key.reveal(ANY).startswith("-----BEGIN OPENSSH PRIVATE KEY-----")
 
 
 def test_everything_else_comes_from_the_options():
@@ -91,7 +92,7 @@ def test_an_existing_name_is_refused_and_the_credential_stays_as_it_was():
     done = add("--tags", "branch", stdin=b"another\n")
     assert done.code == 1
     assert "'core' exists already" in done.err
-    assert Credential.objects.get().password.reveal() == "a-password"
+    assert Credential.objects.get().password.reveal(ANY) == "a-password"
 
 
 def test_a_second_credential_of_the_same_account_is_pointed_out():
@@ -147,7 +148,7 @@ def test_wrong_values_are_explained_and_nothing_is_written(options, words):
 
 def test_a_line_end_of_windows_is_no_part_of_the_password():
     add("--tags", "dc", stdin=b"a-password\r\n")
-    assert Credential.objects.get().password.reveal() == "a-password"
+    assert Credential.objects.get().password.reveal(ANY) == "a-password"
 
 
 def test_without_any_secret_it_says_how_to_give_one():
@@ -242,7 +243,7 @@ def at_terminal(monkeypatch):
 
 def test_on_a_terminal_the_password_is_asked_for_twice(at_terminal):
     assert at_terminal("typed", "typed").code == 0
-    assert Credential.objects.get().password.reveal() == "typed"
+    assert Credential.objects.get().password.reveal(ANY) == "typed"
 
 
 def test_two_different_entries_are_refused(at_terminal):

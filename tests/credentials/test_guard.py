@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -17,7 +18,7 @@ from credentials.guard import (
     get_guard,
     release_credential,
 )
-from credentials.models import Credential, GuardAccount, GuardRelease, RememberedRejection
+from credentials.models import AuditEvent, Credential, GuardAccount, GuardRelease, RememberedRejection
 from credentials.services import SecretsInput, create_credential
 from credentials.store import DatabaseStore
 
@@ -51,6 +52,7 @@ def login(credential: Credential, device: int = 1, domain: str = "default") -> G
         domain=domain,
         device=device,
         device_label=f"device-{device}",
+        address=f"10.0.0.{device}:22",
     )
 
 
@@ -466,3 +468,39 @@ def test_what_stayed_unanswered_of_a_proven_credential_holds_nobody_when_the_pro
     for device in range(2, 12):
         guard.settle(guard.reserve(login(central, device), NOW), "unanswered", NOW + timedelta(minutes=10))
     assert guard.reserve(login(central, 12), NOW + timedelta(minutes=16))
+
+
+def test_a_release_of_an_account_is_recorded_in_the_trail(guard, central):
+    for device in (1, 2, 3):
+        reject(guard, central, device)
+    guard.release(GuardAccount.objects.get(), "jo", NOW, "corrected")
+    row = AuditEvent.objects.first()
+    assert (row.event, row.actor, row.subject) == ("guard.released", "jo", "Account ops in AAA domain default")
+    assert row.data == {"reason": "corrected"}
+
+
+def test_a_release_of_a_credential_is_recorded_with_what_it_gave_back(guard, central):
+    guard.settle(guard.reserve(login(central), NOW), "rejected", NOW)
+    release_credential(central, "jo", NOW, "corrected")
+    row = AuditEvent.objects.first()
+    assert (row.event, row.actor, row.credential_name) == ("guard.released", "jo", "tacacs")
+    assert row.data["accounts"] == ["ops in AAA domain default"]
+    assert row.data["forgotten"] == ["AAA domain default"]
+
+
+def test_two_devices_at_one_address_have_one_budget_for_a_local_account(guard, local):
+    guard.settle(guard.reserve(login(local, 1), NOW), "rejected", NOW)
+    twice = replace(login(local, 2), version=2, address=login(local, 1).address)
+    guard.settle(guard.reserve(twice, NOW), "rejected", NOW)
+    with pytest.raises(Held):
+        guard.reserve(replace(twice, version=3), NOW)
+
+
+@pytest.mark.parametrize("address", ["[2001:db8::1]:22", "r" * 240 + ".example:22"])
+def test_any_address_is_guarded_and_released(guard, local, address):
+    for version in (1, 2):
+        there = replace(login(local), version=version, address=address)
+        guard.settle(guard.reserve(there, NOW), "rejected", NOW)
+    assert len(guard.held_accounts(NOW)) == 1
+    assert release_credential(local, "jo", NOW).accounts == ("admin on device-1",)
+    assert guard.held_accounts(NOW) == []

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from credentials.choices import GuardState
 from credentials.guard import Guard, GuardLimits, Held, KnownRejected, Reservation, Wait
-from credentials.guard_many import reserve_many, settle_many
+from credentials.guard_many import ProvenAccounts, reserve_many, settle_many
 from credentials.models import Credential, GuardAccount, GuardLogin, RememberedRejection
 from credentials.services import SecretsInput, create_credential
 from credentials.store import DatabaseStore
@@ -48,6 +48,19 @@ def ask(guard: Guard, credential: Credential, count: int, at=NOW) -> list[str]:
 def test_all_logins_of_a_credential_that_just_got_in_are_granted(guard, central):
     settle(guard, central, "accepted")
     assert set(ask(guard, central, 100)) == {"Reservation"}
+
+
+def test_a_credential_that_got_in_meanwhile_is_asked_for_once_in_a_batch(guard, central, monkeypatch):
+    proven = ProvenAccounts()
+    waiting = [login(central, 1000 + n) for n in range(50)]
+    first = reserve_many(guard, waiting, proven, NOW)[0]
+    settle_many(guard, DatabaseStore(guard), [(first, "accepted")], NOW)
+    asked = []
+    reserve = guard.reserve
+    monkeypatch.setattr(guard, "reserve", lambda one, now: asked.append(one) or reserve(one, now))
+    answers = reserve_many(guard, waiting, proven, NOW)
+    assert {type(answer) for answer in answers} == {Reservation}
+    assert len(asked) == 1
 
 
 def test_of_an_unproven_one_a_few_are_granted(guard, central):

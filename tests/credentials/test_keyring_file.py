@@ -43,10 +43,10 @@ def key_of(raw):
 # --- making one ---
 
 
-def test_a_new_keyring_has_one_active_key_and_mode_0600(path):
+def test_a_new_keyring_has_one_active_key_and_mode_0400(path):
     ring = keyring.create(path)
     document = document_of(path)
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(path.stat().st_mode) == 0o400
     assert ring.ids == (ring.active_id,)
     assert ring.active_id.startswith("k1-")
     assert set(document) == {"format", "active", "keys", "fingerprint_key", "audit_key"}
@@ -116,7 +116,7 @@ def test_a_file_that_only_its_owner_can_read_is_accepted(path, ring, mode):
 @pytest.mark.parametrize("mode", [0o640, 0o644, 0o660, 0o666, 0o444, 0o440, 0o604, 0o620])
 def test_a_file_open_to_other_users_is_refused(path, ring, mode):
     path.chmod(mode)
-    with pytest.raises(exc.KeyringExposed, match=rf"{mode:04o}.*chmod 600"):
+    with pytest.raises(exc.KeyringExposed, match=rf"{mode:04o}.*chmod 400"):
         keyring.load(path)
 
 
@@ -324,7 +324,7 @@ def test_a_change_made_by_root_leaves_the_file_with_the_service(path, ring):
     os.chown(path, 12345, 12346)
     keyring.add_key(path)
     info = path.stat()
-    assert (info.st_uid, info.st_gid, stat.S_IMODE(info.st_mode)) == (12345, 12346, 0o600)
+    assert (info.st_uid, info.st_gid, stat.S_IMODE(info.st_mode)) == (12345, 12346, 0o400)
 
 
 def test_a_change_through_a_link_changes_the_file_behind_it(path, ring):

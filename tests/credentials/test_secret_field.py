@@ -16,7 +16,7 @@ from credentials import exceptions as exc
 from credentials import keyring
 from credentials.fields import MASK, Secret, SecretField
 from credentials.models import Credential
-from tests.credentials.sealed import PASSWORD, column, make, overwrite
+from tests.credentials.sealed import ANY, PASSWORD, column, make, overwrite
 
 
 @pytest.fixture(autouse=True)
@@ -38,8 +38,8 @@ def another_keyring(settings, tmp_path):
 @pytest.mark.parametrize("text", [PASSWORD, " ", "x", "a" * 20_000, "\x00\n\r", "пароль🔑", "0"])
 def test_a_stored_secret_opens_to_what_was_typed(text):
     row = make(password=text)
-    assert row.password.reveal() == text
-    assert Credential.objects.get(pk=row.pk).password.reveal() == text
+    assert row.password.reveal(ANY) == text
+    assert Credential.objects.get(pk=row.pk).password.reveal(ANY) == text
 
 
 @pytest.mark.django_db
@@ -79,7 +79,7 @@ def test_the_order_of_keywords_does_not_matter():
     identity = uuid.uuid4()
     row = Credential(password=PASSWORD, name="core", uuid=identity)
     assert row.password.context.endswith(str(identity))
-    assert row.password.reveal() == PASSWORD
+    assert row.password.reveal(ANY) == PASSWORD
 
 
 @pytest.mark.parametrize("value", [b"bytes", 7, ["x"], F("name"), Value("x"), object()])
@@ -121,7 +121,7 @@ def test_tokens_swapped_between_two_rows_open_in_neither():
     overwrite(second, one)
     for row in Credential.objects.all():
         with pytest.raises(exc.SecretMisplaced):
-            row.password.reveal()
+            row.password.reveal(ANY)
 
 
 @pytest.mark.django_db
@@ -129,7 +129,7 @@ def test_a_token_moved_to_another_field_of_its_row_is_refused():
     row = make()
     overwrite(row, column(row), "enable_secret")
     with pytest.raises(exc.SecretMisplaced):
-        Credential.objects.get(pk=row.pk).enable_secret.reveal()
+        Credential.objects.get(pk=row.pk).enable_secret.reveal(ANY)
 
 
 @pytest.mark.django_db
@@ -138,7 +138,7 @@ def test_a_secret_of_another_row_or_field_cannot_be_assigned():
     for value in (first.password, second.enable_secret):
         with pytest.raises(exc.SecretMisplaced, match="enter it there"):
             second.password = value
-    assert second.password.reveal() == PASSWORD
+    assert second.password.reveal(ANY) == PASSWORD
 
 
 @pytest.mark.django_db
@@ -157,7 +157,7 @@ def test_a_secret_read_apart_from_its_row_neither_opens_nor_moves():
     loose = Credential.objects.values_list("password", flat=True).get()
     assert isinstance(loose, Secret)
     with pytest.raises(exc.SecretMisplaced, match="load the row"):
-        loose.reveal()
+        loose.reveal(ANY)
     with pytest.raises(exc.SecretMisplaced):
         row.password = loose
     with pytest.raises(exc.SecretMisplaced):
@@ -179,7 +179,7 @@ def test_a_uuid_changed_in_the_database_makes_the_secret_misplaced():
     row = make()
     Credential.objects.filter(pk=row.pk).update(uuid=uuid.uuid4())
     with pytest.raises(exc.SecretMisplaced):
-        Credential.objects.get(pk=row.pk).password.reveal()
+        Credential.objects.get(pk=row.pk).password.reveal(ANY)
 
 
 # --- damage and wrong keys ---
@@ -193,7 +193,7 @@ def test_a_flipped_character_anywhere_raises():
         flipped = "B" if token[position] != "B" else "C"
         overwrite(row, token[:position] + flipped + token[position + 1 :])
         with pytest.raises((exc.SecretDamaged, exc.UnknownKey)):
-            Credential.objects.get(pk=row.pk).password.reveal()
+            Credential.objects.get(pk=row.pk).password.reveal(ANY)
 
 
 @pytest.mark.django_db
@@ -202,7 +202,7 @@ def test_a_column_with_anything_but_a_token_raises(content):
     row = make()
     overwrite(row, content)
     with pytest.raises(exc.SecretDamaged):
-        Credential.objects.get(pk=row.pk).password.reveal()
+        Credential.objects.get(pk=row.pk).password.reveal(ANY)
 
 
 @pytest.mark.django_db
@@ -212,13 +212,13 @@ def test_a_wrong_keyring_raises_and_saving_changes_nothing(settings, tmp_path):
     another_keyring(settings, tmp_path)
     loaded = Credential.objects.get(pk=row.pk)
     with pytest.raises(exc.UnknownKey):
-        loaded.password.reveal()
+        loaded.password.reveal(ANY)
     loaded.description = "edited under the wrong keyring"
     loaded.full_clean()
     loaded.save()
     assert column(row) == token
     settings.NETRAVEN_KEYRING_PATH = right
-    assert Credential.objects.get(pk=row.pk).password.reveal() == PASSWORD
+    assert Credential.objects.get(pk=row.pk).password.reveal(ANY) == PASSWORD
 
 
 @pytest.mark.django_db
@@ -253,7 +253,7 @@ def test_saving_a_loaded_row_leaves_what_others_wrote_since():
     stale.description = "an edit of something else"
     stale.save()
     loaded = Credential.objects.get(pk=row.pk)
-    assert loaded.password.reveal() == "changed meanwhile"
+    assert loaded.password.reveal(ANY) == "changed meanwhile"
     assert loaded.description == "an edit of something else"
 
 
@@ -266,7 +266,7 @@ def test_an_earlier_secret_of_the_row_can_be_put_back():
     again = Credential.objects.get(pk=row.pk)
     again.password = earlier
     again.save()
-    assert Credential.objects.get(pk=row.pk).password.reveal() == PASSWORD
+    assert Credential.objects.get(pk=row.pk).password.reveal(ANY) == PASSWORD
 
 
 @pytest.mark.django_db
@@ -275,7 +275,7 @@ def test_a_loaded_row_that_was_deleted_is_inserted_again_with_its_secret():
     row = Credential.objects.get()
     Credential.objects.all().delete()
     row.save()
-    assert Credential.objects.get().password.reveal() == PASSWORD
+    assert Credential.objects.get().password.reveal(ANY) == PASSWORD
 
 
 @pytest.mark.django_db
@@ -284,9 +284,9 @@ def test_a_loaded_row_is_saved_to_the_fields_that_are_named():
     row = Credential.objects.get()
     row.password = "new"
     row.save(update_fields=["description"])
-    assert Credential.objects.get().password.reveal() == PASSWORD
+    assert Credential.objects.get().password.reveal(ANY) == PASSWORD
     row.save(update_fields=["password"])
-    assert Credential.objects.get().password.reveal() == "new"
+    assert Credential.objects.get().password.reveal(ANY) == "new"
 
 
 @pytest.mark.django_db
@@ -299,7 +299,7 @@ def test_a_secret_sealed_with_a_former_key_still_opens(settings):
     keyring.current().refresh()
     loaded = Credential.objects.get(pk=row.pk)
     assert loaded.password.key_id == former
-    assert loaded.password.reveal() == PASSWORD
+    assert loaded.password.reveal(ANY) == PASSWORD
     loaded.password = "new"
     loaded.save()
     assert Credential.objects.get(pk=row.pk).password.key_id == new
@@ -309,7 +309,7 @@ def test_a_secret_sealed_with_a_former_key_still_opens(settings):
 def test_the_field_never_uses_the_cipher_of_the_package(monkeypatch):
     monkeypatch.delattr("encrypted_model_fields.fields.CRYPTER")
     row = make()
-    assert Credential.objects.get(pk=row.pk).password.reveal() == PASSWORD
+    assert Credential.objects.get(pk=row.pk).password.reveal(ANY) == PASSWORD
 
 
 # --- loading ---
@@ -319,13 +319,13 @@ def test_the_field_never_uses_the_cipher_of_the_package(monkeypatch):
 def test_only_with_uuid_opens_at_one_query(django_assert_num_queries):
     make()
     with django_assert_num_queries(1):
-        assert Credential.objects.only("uuid", "password").get().password.reveal() == PASSWORD
+        assert Credential.objects.only("uuid", "password").get().password.reveal(ANY) == PASSWORD
 
 
 @pytest.mark.django_db
 def test_only_without_uuid_still_opens():
     make()
-    assert Credential.objects.only("password").get().password.reveal() == PASSWORD
+    assert Credential.objects.only("password").get().password.reveal(ANY) == PASSWORD
 
 
 @pytest.mark.django_db
@@ -333,7 +333,7 @@ def test_a_deferred_secret_is_loaded_when_it_is_needed():
     make()
     row = Credential.objects.defer("password").get()
     assert "password" not in row.__dict__
-    assert row.password.reveal() == PASSWORD
+    assert row.password.reveal(ANY) == PASSWORD
 
 
 @pytest.mark.django_db
@@ -353,11 +353,11 @@ def test_a_refreshed_row_sees_what_another_saved():
     other.password = "new"
     other.save()
     row.refresh_from_db()
-    assert row.password.reveal() == "new"
+    assert row.password.reveal(ANY) == "new"
     other.password = "newer"
     other.save()
     row.refresh_from_db(fields=["password"])
-    assert row.password.reveal() == "newer"
+    assert row.password.reveal(ANY) == "newer"
 
 
 # --- writing in bulk ---
@@ -367,15 +367,15 @@ def test_a_refreshed_row_sees_what_another_saved():
 def test_bulk_create_seals_each_row():
     Credential.objects.bulk_create(Credential(name=f"c{n}", password=f"secret {n}") for n in range(3))
     rows = Credential.objects.order_by("name")
-    assert [row.password.reveal() for row in rows] == ["secret 0", "secret 1", "secret 2"]
+    assert [row.password.reveal(ANY) for row in rows] == ["secret 0", "secret 1", "secret 2"]
 
 
 @pytest.mark.django_db
 def test_get_or_create_and_update_or_create_seal_their_defaults():
     row, _ = Credential.objects.get_or_create(name="core", defaults={"password": "one"})
-    assert row.password.reveal() == "one"
+    assert row.password.reveal(ANY) == "one"
     Credential.objects.update_or_create(name="core", defaults={"password": "two"})
-    assert Credential.objects.get().password.reveal() == "two"
+    assert Credential.objects.get().password.reveal(ANY) == "two"
 
 
 REFUSED_UPDATES = {
@@ -493,7 +493,7 @@ def test_threads_seal_and_open_rows_of_their_own():
         try:
             for turn in range(50):
                 row = Credential(name=f"c{number}", password=f"{number}-{turn}")
-                assert row.password.reveal() == f"{number}-{turn}"
+                assert row.password.reveal(ANY) == f"{number}-{turn}"
         except Exception as error:  # noqa: BLE001 - a thread has no other way to report
             errors.append(error)
 

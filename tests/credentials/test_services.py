@@ -8,8 +8,9 @@ from cryptography.hazmat.primitives.asymmetric import dsa, rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from django.core.exceptions import ValidationError
 
-from credentials.models import Credential
-from credentials.services import SecretsInput, create_credential, update_credential
+from credentials.models import AuditEvent, Credential
+from credentials.services import SecretsInput, create_credential, delete_credentials, update_credential
+from tests.credentials.sealed import ANY
 
 pytestmark = pytest.mark.django_db
 
@@ -42,7 +43,7 @@ def problems(**more) -> dict[str, list[str]]:
 def test_a_credential_is_made_with_its_secret_sealed():
     row = make()
     row.refresh_from_db()
-    assert row.password.reveal() == "first"
+    assert row.password.reveal(ANY) == "first"
     assert "first" not in row.password.token
 
 
@@ -104,7 +105,7 @@ def test_blank_keeps_a_secret_and_a_value_replaces_it():
     row = make(secrets=SecretsInput(password="first", enable_secret="en"))
     update_credential(row, secrets=SecretsInput(password="second", enable_secret=""))
     row.refresh_from_db()
-    assert (row.password.reveal(), row.enable_secret.reveal()) == ("second", "en")
+    assert (row.password.reveal(ANY), row.enable_secret.reveal(ANY)) == ("second", "en")
 
 
 def test_clearing_takes_a_secret_away():
@@ -119,7 +120,7 @@ def test_the_last_login_secret_cannot_be_cleared():
     with pytest.raises(ValidationError):
         update_credential(row, clear=["password"])
     row.refresh_from_db()
-    assert row.password.reveal() == "first"
+    assert row.password.reveal(ANY) == "first"
 
 
 def test_the_version_rises_with_a_secret_or_the_user_name_and_with_nothing_else():
@@ -136,3 +137,44 @@ def test_tags_are_shared_without_regard_to_case():
     make()
     make(name="two", tags=["DC"])
     assert Credential.objects.get(name="two").tags.names().first() == "dc"
+
+
+# --- what is recorded -------------------------------------------------------------------------------------
+
+
+def recorded() -> list[tuple[str, str, dict]]:
+    rows = AuditEvent.objects.order_by("id")
+    return [(row.event, row.credential_name, row.data) for row in rows]
+
+
+def test_a_new_credential_is_recorded_without_its_secrets():
+    make(secrets=SecretsInput(password="first", enable_secret="en-91c4"))
+    [(event, name, details)] = recorded()
+    assert (event, name) == ("credential.created", "one")
+    assert details["secrets_set"] == ["enable_secret", "password"]
+    assert "en-91c4" not in str(details)
+
+
+def test_a_change_is_recorded_with_what_was_before_and_no_change_is_not():
+    made = make(priority=50)
+    update_credential(made, priority=50)
+    update_credential(made, priority=40, secrets=SecretsInput(password="next-7d"), tags=["dc", "core"])
+    [_, (event, _, details)] = recorded()
+    assert event == "credential.changed"
+    assert details["changes"]["priority"] == [50, 40]
+    assert details["changes"]["tags"] == [["dc"], ["core", "dc"]]
+    assert details["changes"]["secrets_set"] == ["password"]
+    assert "next-7d" not in str(details)
+
+
+def test_deleting_credentials_is_recorded_by_name():
+    make()
+    assert delete_credentials(Credential.objects.all()) == 1
+    assert not Credential.objects.exists()
+    assert recorded()[-1][:2] == ("credential.deleted", "one")
+
+
+def test_a_refused_credential_leaves_no_record():
+    with pytest.raises(ValidationError):
+        make(tags=[])
+    assert recorded() == []

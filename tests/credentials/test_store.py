@@ -20,6 +20,7 @@ from credentials.store import (
     StoredCredential,
     get_store,
 )
+from tests.credentials.sealed import ANY
 
 pytestmark = pytest.mark.django_db
 WHEN = datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
@@ -183,7 +184,7 @@ def test_every_candidate_carries_its_reason_in_words(build):
 
 def test_opening_gives_the_secret_and_its_repr_does_not(build):
     key = build.add("one", {"dc": None})
-    opened = build.store.open(key)
+    opened = build.store.open(key, ANY)
     assert opened.password == "pw-one"
     assert "pw-one" not in repr(opened)
 

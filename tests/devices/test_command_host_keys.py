@@ -5,8 +5,11 @@ import subprocess
 from datetime import timedelta
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
+from credentials.models import AuditEvent
+from devices import host_keys
 from devices.choices import HostKeyState
 from devices.connector.target import HostKeyData
 from devices.models import Device, HostKey
@@ -280,3 +283,54 @@ def test_the_report_for_people_counts_every_line(import_lines, new_key, tmp_path
     assert done.out.splitlines()[-1] == (
         "0 pinned, 1 unchanged, 0 in conflict; 1 lines match no device, 1 lines were ignored."
     )
+
+
+# --- while others work ---
+
+
+def test_a_device_that_moves_during_an_import_gets_no_key(new_key, monkeypatch):
+    row = device()
+    match = host_keys._by_device
+
+    def match_and_move(*arguments):
+        found = match(*arguments)
+        Device.objects.filter(pk=row.pk).update(host="10.0.0.2")
+        return found
+
+    monkeypatch.setattr(host_keys, "_by_device", match_and_move)
+    report = host_keys.import_known_hosts(line("10.0.0.1", new_key()).encode(), None)
+    assert report.keys == []
+    assert pinned(row) == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_names_are_compared_before_anything_is_locked(new_key, monkeypatch):
+    device()
+    match, was_locked = host_keys._by_device, []
+
+    def match_and_look(*arguments):
+        was_locked.append(connection.in_atomic_block)
+        return match(*arguments)
+
+    monkeypatch.setattr(host_keys, "_by_device", match_and_look)
+    host_keys.import_known_hosts(line("10.0.0.1", new_key()).encode(), None)
+    assert was_locked == [False]
+
+
+def test_more_hashed_names_than_can_be_compared_are_refused_with_a_way_out(import_lines, new_key, monkeypatch):
+    device()
+    monkeypatch.setattr(host_keys, "_MOST_COMPARED", 0)
+    done = import_lines(line("10.0.0.1", new_key()), hashed=True)
+    assert done.code == 2
+    assert "import the file in parts" in done.err
+
+
+def test_each_key_that_an_import_pins_is_recorded_and_a_dry_run_leaves_no_record(new_key):
+    row, key = device(), new_key()
+    data = f"{line('10.0.0.1', key)}\n".encode()
+    host_keys.import_known_hosts(data, None, dry_run=True)
+    assert not AuditEvent.objects.exists()
+    host_keys.import_known_hosts(data, None)
+    [event] = AuditEvent.objects.all()
+    assert (event.event, event.device, event.device_name) == ("host_key.pinned", row.pk, "r1")
+    assert event.data["fingerprint"] == key.fingerprint

@@ -92,6 +92,11 @@ def test_search_finds_the_same_with_and_without_the_index(fleet, indexed, query,
     assert names(query) == expected
 
 
+def test_texts_are_taken_in_only_while_nothing_more_important_is_to_be_done(fleet):
+    assert index.index_latest(may_go_on=lambda: False) == index.Step(is_complete=False)
+    assert index.index_latest() == index.Step(added=3)
+
+
 @INDEXED
 def test_signs_that_mean_something_to_databases_are_found(indexed):
     device("q", 'banner "quoted" 100%_of \\path')

@@ -1,49 +1,22 @@
 """The pure functions against a dump of each platform, with its noise and its secrets marked."""
 
 import re
+from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from devices.configs import changed, redact
+from devices.configs import changed, facts, redact
 from devices.configs.integrity import ReasonCode, check
 from devices.configs.normalise import normalise
-from devices.connector.platforms import platform, platforms
+from devices.connector.platform_types import OTHER_NAMES
+from devices.connector.platforms import platform, platform_or_generic, platforms, read
 from tests.devices import dumps
 
 # What a person who reads the operating systems' manuals would expect to see for a command that is not there.
-ERROR_LINES = [
-    "% Invalid input detected at '^' marker.",
-    "% Unknown command.",
-    "% Incomplete command.",
-    "%% Unrecognized command",
-    "% Authorization failed.",
-    "Error: Unrecognized command found at '^' position.",
-    "Invalid input: show",
-    "Invalid input -> show",
-    "Unknown command: show",
-    "unknown command.",
-    "syntax error, expecting <command>.",
-    "Invalid syntax.",
-    "bad command name export (line 1 column 2)",
-    "Command fail. Return code -61",
-    "command parse error before 'show'",
-    "-bash: vtysh: command not found",
-    "sh: 1: birdc: not found",
-    "cat: /etc/bird/bird.conf: Permission denied",
-    "ovs-vsctl: unix:/var/run/openvswitch/db.sock: database connection failed (Permission denied)",
-    "Permission denied",
-    'ERROR: Invalid entry: "show"',
-    "sudo: a password is required",
-    "Incorrect usage.  Use the '?' or <TAB> key to list commands.",
-    "CLINFR0329  Invalid command:'show configuratio'.",
-    "MINOR: CLI Invalid parameter.",
-    "Access denied",
-    "% Error: Unrecognized command.",
-    "%Error 20203: Unrecognized command",
-    "expected end of command (line 1 column 9)",
-    "Unable to connect to server control socket (/run/bird/bird.ctl): Permission denied",
-    "Exiting: failed to connect to any daemons.",
-]
+SHIPPED = sorted(read())
+ERROR_LINES = Path(__file__).with_name("error_lines.txt").read_text(encoding="utf-8").splitlines()
 
 
 PAGERS = [
@@ -65,7 +38,9 @@ def plain_lines(name: str) -> list[int]:
     found = []
     for number, line in enumerate(first):
         if number < len(second) and line == second[number] and line.strip() and line.strip()[0] not in "!#;:":
-            assert line.rstrip() in kept or re.match(r"(?i)building|current conf|running conf|preparing", line), line
+            assert line.rstrip() in kept or re.match(r"(?i)building|current conf|running conf|preparing| Done", line), (
+                line
+            )
             if line.rstrip() in kept:
                 found.append(number)
     return found
@@ -142,6 +117,64 @@ def test_a_pager_left_standing_is_seen(name: str) -> None:
     text = dumps.dump(name)
     for line in PAGERS:
         assert check(f"{text[: len(text) // 2]}\n{line}", name).reason_code is ReasonCode.PAGER, line
+
+
+def collects_like(name: str) -> list[str]:
+    """The dumps in the form that this platform's backup has: its own, or one of the same command and marks."""
+    wanted = platform(name).collect()
+    shapes = (wanted.command, wanted.end_marker, wanted.structure, wanted.requires)
+    found = [each for each in dumps.PLATFORMS if each == name]
+    for each in dumps.PLATFORMS:
+        other = platform(each).collect()
+        if (other.command, other.end_marker, other.structure, other.requires) == shapes and each not in found:
+            found.append(each)
+    return found
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_on_each_platform_of_the_table_only_a_whole_answer_is_whole(name: str) -> None:
+    dump = collects_like(name)[0]
+    text = dumps.dump(dump)
+    assert check(text, name, previous_size=len(text), previous=text).whole
+    for percent in range(5, 100, 5):
+        cut = text[: len(text) * percent // 100]
+        assert not check(cut, name, prompt_seen=False).whole, percent
+        assert not check(cut, name, previous_size=len(text), previous=text).whole, percent
+    half = text[: text.index("\n", len(text) // 2)]
+    for line in ERROR_LINES[::7]:
+        assert check(line, name).reason_code is ReasonCode.ERROR_LINE, line
+        assert not check(f"{half}\n{line}\n", name).whole, line
+
+
+@given(st.text(max_size=400), st.sampled_from([*SHIPPED, "", "no_such_platform", "Cisco IOS"]))
+@settings(max_examples=150, deadline=None)
+def test_whatever_a_device_prints_is_compared_redacted_read_and_judged(text: str, name: str) -> None:
+    assert not changed(text, text, name)
+    assert redact(redact(text, name), name) == redact(text, name)
+    assert isinstance(facts(text, name, "show version"), dict)
+    assert check(text, name).reason
+
+
+@pytest.mark.parametrize(
+    ("alias", "name"),
+    [("cisco_ios_telnet", "cisco_ios"), ("Juniper_Junos", "juniper_junos"), ("juniper", "juniper_junos")],
+)
+def test_another_name_of_a_platform_has_the_same_rules(alias: str, name: str) -> None:
+    assert redact(dumps.dump(name), alias) == dumps.redacted(name)
+    assert normalise(dumps.dump(name), alias) == normalise(dumps.dump(name, 1), alias)
+
+
+@pytest.mark.parametrize(
+    ("other", "name"),
+    [("ios", "cisco_ios"), ("nxos", "cisco_nxos"), ("Open vSwitch", "ovs_linux"), ("frr", "frr_linux")],
+)
+def test_a_platform_is_known_by_the_names_that_other_tools_have_for_it(other: str, name: str) -> None:
+    assert platform_or_generic(other) is platform(name)
+
+
+def test_the_other_names_are_of_platforms_and_no_platforms_themselves() -> None:
+    assert set(OTHER_NAMES.values()) <= set(platforms())
+    assert not set(OTHER_NAMES) & set(platforms())
 
 
 def test_each_dump_has_a_platform_and_the_well_known_ones_have_a_dump() -> None:

@@ -186,6 +186,97 @@ def test_every_way_to_say_how_long(said: str, seconds: int | None) -> None:
     assert uptime_seconds(said) == seconds
 
 
+@pytest.mark.parametrize(
+    ("platform", "command", "text", "expected"),
+    [
+        (
+            "cisco_xr",
+            "show version",
+            "Cisco IOS XR Software, Version 6.1.4[Default]\npe-1 uptime is 1 day, 2 hours, 3 minutes\n"
+            "cisco ASR9K Series (Intel 686 F6M14S4) processor with 6291456K bytes of memory.\n"
+            "ASR 9006 4 Line Card Slot Chassis with V2 AC PEM\n",
+            {"version": "6.1.4", "model": "ASR 9006", "hostname": "pe-1"},
+        ),
+        (
+            "dell_os9",
+            "show version",
+            "Dell Real Time Operating System Software\nDell Operating System Version:  2.0\n"
+            "Dell Application Software Version:  9.14(2.4)\nSystem Type: S4048-ON\n",
+            {"version": "9.14(2.4)", "model": "S4048-ON"},
+        ),
+        (
+            "cisco_asa",
+            "show version",
+            "Cisco Adaptive Security Appliance Software Version 9.16(4)\n\nHardware:   ASAv, 2048 MB RAM,\n"
+            "Model Id:   ASAv30\n",
+            {"version": "9.16(4)", "model": "ASAv30"},
+        ),
+        (
+            "cumulus_linux",
+            "cat /etc/os-release",
+            'NAME="Cumulus Linux"\nVERSION_ID=5.6.0\nVERSION="Cumulus Linux 5.6.0"\nPRETTY_NAME="Cumulus Linux"\n',
+            {"version": "5.6.0"},
+        ),
+        (
+            "fortinet",
+            "get system status",
+            "Platform Type                   : FMG-VM64\n"
+            "Version                         : v7.4.3-build2487 240301 (GA)\n"
+            "Serial Number                   : FMG-VMTM24000001\nHostname                        : fmg-1\n",
+            {"version": "7.4.3", "model": "FMG-VM64", "serial": "FMG-VMTM24000001", "hostname": "fmg-1"},
+        ),
+        ("ovs_linux", "ovs-vsctl show", '4f1c\n    Bridge br0\n    ovs_version: "3.1.0"\n', {"version": "3.1.0"}),
+        ("mikrotik_routeros", "/system resource print", "  version: 7.14.2 (stable)\n", {"version": "7.14.2"}),
+        (
+            "cisco_ios",
+            "show inventory",
+            'NAME: "Switch System", DESCR: "Cisco Systems, Inc. WS-C4948 switch"\n'
+            "PID:                    , VID:      , SN: \n\n"
+            'NAME: "Linecard(slot 1)", DESCR: "10/100/1000BaseT"\n'
+            "PID: WS-C4948            , VID: V04  , SN: FOX1036ABCD\n",
+            {"model": "WS-C4948", "serial": "FOX1036ABCD"},
+        ),
+        (
+            "no_such_platform",
+            "show version",
+            "Product version Check Point Gaia R81.20\nOS build 631\n",
+            {"version": "R81.20"},
+        ),
+        (
+            "generic",
+            "show version",
+            "Junos: 22.4R3-S2.11\nModel: mx204\n",
+            {"version": "22.4R3-S2.11", "model": "mx204"},
+        ),
+    ],
+)
+def test_what_stands_in_an_unusual_place_is_found(
+    platform: str, command: str, text: str, expected: dict[str, str]
+) -> None:
+    found = facts(text, platform, command)
+    assert {name: found.get(name) for name in expected} == expected
+
+
+@pytest.mark.parametrize(
+    ("other", "name"), [("f5_ltm", "f5_tmsh"), ("dell_force10", "dell_os9"), ("extreme", "extreme_exos")]
+)
+def test_the_same_system_is_read_alike_under_another_name(other: str, name: str) -> None:
+    text = "  Version     17.1.1\nDell Application Software Version:  9.14\nImage : ExtremeXOS version 31.7\n"
+    assert facts(text, other, "show version")["version"] == facts(text, name, "show version")["version"]
+
+
+def test_an_echo_and_a_prompt_around_the_answer_do_no_harm() -> None:
+    text = 'Name: "Chassis", DESCR: "ASA 5516-X"\nPID: ASA5516           , VID: V01     , SN: FGL1700000A\n'
+    found = facts(f"show inventory\r\n{text}\r\nfw-1# ", "cisco_asa", "show inventory")
+    assert found == facts(text, "cisco_asa", "show inventory")
+    assert found["serial"] == "FGL1700000A"
+
+
+def test_what_is_no_serial_number_is_none() -> None:
+    assert "serial" not in facts("Serial Number: -\\-\n", "generic", "show version")
+    assert facts("Serial num: AB12CD, ID num: 7\n", "generic", "show version")["serial"] == "AB12CD"
+
+
 def test_a_configuration_names_its_device() -> None:
     for name, hostname in {
         "cisco_ios": "ams-acc-07",

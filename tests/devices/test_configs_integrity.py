@@ -82,8 +82,8 @@ def test_ordinary_last_lines_are_no_errors() -> None:
 
 
 def test_a_kind_that_the_platform_does_not_collect_is_judged_by_the_general_rules() -> None:
-    assert check("NAME: chassis\n", "cisco_ios", kind="inventory").whole
-    assert not check("% Invalid input detected", "cisco_ios", kind="inventory").whole
+    assert check("NAME: chassis\n", "cisco_ios", kind="licences").whole
+    assert not check("% Invalid input detected", "cisco_ios", kind="licences").whole
 
 
 def test_the_evidence_is_one_short_line() -> None:

@@ -1,7 +1,12 @@
+import re
+from dataclasses import replace
+
 import pytest
 
 from devices.configs import changed
-from devices.configs.normalise import clean, normalise
+from devices.configs.normalise import clean, normalise, restorable
+from devices.connector.platforms import platform
+from tests.devices import noise
 
 
 @pytest.mark.parametrize(
@@ -27,6 +32,22 @@ from devices.configs.normalise import clean, normalise
 )
 def test_what_a_terminal_would_show_is_kept(printed: str, shown: str) -> None:
     assert clean(printed) == shown
+
+
+@pytest.mark.parametrize(
+    "patterns",
+    [
+        (r"^a(?P<one>b)(?P<volatile>\d+)", r"^x(?P<one>y)(?P<volatile>\d+)"),
+        (r"^(?:b|a)b(?P<volatile>\d+)", r"^(x)y(?P<volatile>\d+)\1?"),
+    ],
+    ids=["groups of one name", "references"],
+)
+def test_patterns_that_cannot_be_joined_apply_all_the_same(
+    monkeypatch: pytest.MonkeyPatch, patterns: tuple[str, ...]
+) -> None:
+    rules = replace(platform("cisco_ios"), volatile=tuple(re.compile(each) for each in patterns))
+    monkeypatch.setattr("devices.configs.normalise.platform_or_generic", lambda name: rules)
+    assert normalise("ab12\nxy34\nz5\n", "cisco_ios") == "ab\nxy\nz5\n"
 
 
 def test_cleaning_twice_changes_nothing() -> None:
@@ -78,3 +99,19 @@ def test_a_date_in_a_comment_is_noise_and_the_rest_of_the_comment_is_not() -> No
 def test_an_empty_text_is_compared_too() -> None:
     assert normalise("", "cisco_ios") == ""
     assert changed("", "hostname a", "cisco_ios")
+
+
+@pytest.mark.parametrize(("platform", "before", "after"), noise.NOISE)
+def test_what_an_unchanged_device_prints_anew_is_no_change(platform: str, before: str, after: str) -> None:
+    assert not changed(f"hostname x\n{before}\nline\nend\n", f"hostname x\n{after}\nline\nend\n", platform)
+    assert not changed(f"{before}\nhostname x\n", f"{after}\nhostname x\n", platform)
+
+
+@pytest.mark.parametrize(("platform", "before", "after"), noise.CHANGES)
+def test_a_change_that_looks_like_noise_is_one(platform: str, before: str, after: str) -> None:
+    assert changed(f"hostname x\n{before}\nline\nend\n", f"hostname x\n{after}\nline\nend\n", platform)
+
+
+def test_a_banner_is_kept_whatever_it_says_for_a_restore_too() -> None:
+    text = "banner motd ^C\n! Last configuration change at noon\n^C\n! Last configuration change at noon\nend\n"
+    assert restorable(text, "cisco_ios") == text.replace("^C\n! Last configuration change at noon\nend", "^C\nend")

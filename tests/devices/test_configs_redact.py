@@ -24,6 +24,13 @@ def fingerprint(secret: str) -> str:
     return hmac.new(b"key", secret.encode(), hashlib.sha256).hexdigest()[:8]
 
 
+def test_a_line_that_is_harmless_in_one_text_is_a_secret_under_its_header_in_another():
+    harmless, telling = "interface a\n key Winter2026key\n", "aaa group server tacacs+ OPS\n key Winter2026key\n"
+    for _ in range(2):
+        assert redact(harmless, "cisco_ios") == harmless
+        assert redact(telling, "cisco_ios") == "aaa group server tacacs+ OPS\n key <secret>\n"
+
+
 @pytest.mark.parametrize(
     "line",
     [
@@ -75,6 +82,7 @@ def test_a_line_without_a_secret_stays_as_it_is(line: str) -> None:
         ("key chain K\n key 1", "cisco_ios", "key chain K\n key 1"),
         ("enrollment url http://user:pa55@10.0.0.1/", "cisco_ios", "enrollment url http://user:<secret>@10.0.0.1/"),
         (" description $1$abcd$efghijkl", "cisco_ios", " description <secret>"),
+        ('{"snmp": {"community": "abc"}}', "generic", '{"snmp": {"community": "<secret>"}}'),
         ('{"password": "abc", "name": "x"}', "nokia_srl", '{"password": "<secret>", "name": "x"}'),
         ("<password>abc</password>", "generic", "<password><secret></password>"),
         ("rocommunity readme 10.0.0.0/8", "linux", "rocommunity <secret> 10.0.0.0/8"),
@@ -137,6 +145,31 @@ def test_spans_are_in_order_and_do_not_overlap(name: str) -> None:
     spans = find_secrets(text, name)
     assert all(a.end <= b.start for a, b in pairwise(spans))
     assert all(text[s.start : s.end].strip() for s in spans)
+
+
+@pytest.mark.parametrize("name", dumps.WITH_FORMS)
+def test_each_form_of_a_secret_is_found_and_lines_like_it_stay(name: str) -> None:
+    assert redact(dumps.forms(name), name).split("\n") == dumps.forms(name, "<secret>").split("\n")
+
+
+@pytest.mark.parametrize("name", dumps.WITH_FORMS)
+def test_each_form_of_a_secret_stays_redacted(name: str) -> None:
+    once = redact(dumps.forms(name), name, fingerprint)
+    assert redact(once, name, fingerprint) == once
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "snmp-server community secret ro 1",
+        "snmp-server community password rw",
+        "snmp-server community key ro",
+    ],
+)
+def test_a_secret_that_is_a_keyword_hides_nothing_behind_it(line: str) -> None:
+    words = line.split()
+    words[2] = "<secret>"
+    assert redact(line, "cisco_ios") == " ".join(words)
 
 
 def test_line_endings_do_not_matter() -> None:

@@ -6,10 +6,18 @@ import base64
 
 import pytest
 
+from credentials.models import AuditEvent
 from devices.choices import HostKeyState
 from devices.connector.target import HostKeyData
 from devices.models import Device, HostKey
-from devices.services import StaleDecision, admit_host_key, approve_host_key, reject_host_key, save_device
+from devices.services import (
+    StaleDecision,
+    admit_host_key,
+    admit_host_keys,
+    approve_host_key,
+    reject_host_key,
+    save_device,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -84,6 +92,18 @@ def test_a_rejected_key_waits_again_when_it_comes_back(device):
     assert HostKey.objects.filter(state=HostKeyState.PENDING).count() == 1
 
 
+@pytest.mark.parametrize("admit", [admit_host_key, lambda *shown: admit_host_keys([shown])[0]], ids=["one", "many"])
+def test_after_another_key_the_pinned_one_does_not_pass_either_until_a_person_decides(device, admit):
+    admit(device.pk, key("a"))
+    admit(device.pk, key("b"))
+    verdict = admit(device.pk, key("a"))
+    assert verdict is not None
+    assert verdict.changed
+    assert key("b").fingerprint in verdict.detail
+    reject_host_key(HostKey.objects.get(state=HostKeyState.PENDING), None)
+    assert admit(device.pk, key("a")) is None
+
+
 def test_approving_what_a_person_did_not_see_is_refused(device):
     admit_host_key(device.pk, key("a"))
     admit_host_key(device.pk, key("b"))
@@ -113,3 +133,17 @@ def test_approving_twice_is_refused(device):
 def test_a_fingerprint_is_written_as_openssh_writes_it():
     assert key("a").fingerprint.startswith("SHA256:")
     assert not key("a").fingerprint.endswith("=")
+
+
+def test_decisions_are_recorded_with_fingerprints(device, django_user_model):
+    alice = django_user_model.objects.create(username="alice")
+    admit_host_key(device.pk, key("a"))
+    admit_host_key(device.pk, key("b"))
+    approve_host_key(HostKey.objects.get(state=HostKeyState.PENDING), alice)
+    admit_host_key(device.pk, key("c"))
+    reject_host_key(HostKey.objects.get(state=HostKeyState.PENDING), alice)
+    approved, refused = AuditEvent.objects.filter(event__startswith="host_key.").order_by("id")
+    assert (approved.event, approved.actor, approved.device_name) == ("host_key.approved", "alice", "r1")
+    assert approved.data["fingerprint"] == key("b").fingerprint
+    assert approved.data["retired"] == [key("a").fingerprint]
+    assert (refused.event, refused.data["fingerprint"]) == ("host_key.refused", key("c").fingerprint)

@@ -2,7 +2,8 @@
 
 import pytest
 
-from devices.inventory.cells import guarded, join_tags, parse_port, split_tags, unguarded
+from credentials.spreadsheet import guarded, unguarded
+from devices.inventory.cells import join_tags, parse_port, split_tags
 from devices.inventory.columns import InventoryError
 from devices.inventory.reader import read_csv
 

@@ -9,7 +9,7 @@ from django.test.utils import CaptureQueriesContext
 
 from devices.configs.store import prepare, save_version
 from devices.models import ConfigText, ConfigVersion, Device
-from devices.services import add_tags, delete_devices, save_device, set_enabled
+from devices.services import add_tags, delete_devices, remove_tags, save_device, set_enabled
 
 pytestmark = pytest.mark.django_db
 
@@ -59,6 +59,26 @@ def test_tags_are_added_to_those_that_lack_them(django_user_model) -> None:
     assert sorted(second.tags.names()) == ["core", "lab"]
     assert first.history.latest().history_change_reason == "Tags added: core, lab"
     assert second.history.count() == before
+
+
+def test_tags_are_removed_from_those_that_have_them(django_user_model) -> None:
+    alice = django_user_model.objects.create(username="alice")
+    first, second = devices(2)
+    save_device(first, tags=["lab", "core"])
+    before = second.history.count()
+
+    assert remove_tags(Device.objects.all(), ["CORE"], alice) == 1
+
+    assert list(first.tags.names()) == ["lab"]
+    assert first.history.latest().history_change_reason == "Tags removed: core"
+    assert second.history.count() == before
+
+
+def test_a_tag_that_does_not_exist_is_taken_from_nobody() -> None:
+    [device] = devices(1)
+    with pytest.raises(ValidationError, match="no tag nothing"):
+        remove_tags(Device.objects.all(), ["lab", "nothing"])
+    assert list(device.tags.names()) == ["lab"]
 
 
 def test_a_wrong_tag_changes_no_device() -> None:
@@ -112,9 +132,10 @@ def test_texts_that_only_the_deleted_devices_had_go_with_them() -> None:
     [
         lambda chosen: set_enabled(chosen, False),
         lambda chosen: add_tags(chosen, ["new"]),
+        lambda chosen: remove_tags(chosen, ["lab"]),
         lambda chosen: delete_devices(chosen),
     ],
-    ids=["set_enabled", "add_tags", "delete_devices"],
+    ids=["set_enabled", "add_tags", "remove_tags", "delete_devices"],
 )
 def test_the_number_of_queries_does_not_grow_with_the_devices(work) -> None:
     devices(3, "a")

@@ -78,7 +78,7 @@ def test_a_device_type_without_a_table_takes_the_general_rules() -> None:
 
 def test_what_is_asked_for_and_not_collected_is_named() -> None:
     with pytest.raises(KeyError, match="startup"):
-        platform("cisco_ios").collect("inventory")
+        platform("cisco_ios").collect("licences")
 
 
 @pytest.mark.parametrize("name", ["linux", "cumulus_linux"])

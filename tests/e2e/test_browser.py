@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from django.contrib.auth.models import User
 from django.utils import timezone
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Route, expect
 
 from devices.models import Device
 from jobs.choices import ResultStatus, RunStatus
@@ -197,6 +197,23 @@ def test_tags_are_typed_suggested_and_taken_away_as_chips(visit) -> None:
     page.click("button[name=_save]")
     page.wait_for_url("**/admin/devices/device/*/")
     assert sorted(Device.objects.get(name="new").tags.names()) == ["branch", "spare"]
+
+
+def test_suggestions_that_come_late_stay_closed_after_a_choice(visit) -> None:
+    """The answer to what was typed comes when the word is chosen already, or somebody has gone on."""
+    make_device("sw1", tags=("core", "branch"))
+    page = visit().open("/admin/credentials/credential/add/")
+    held: list[Route] = []
+    page.route("**/suggest/?q=cor", lambda route: held.append(route))
+    typing = page.get_by_label("Add a tag")
+    for leave in (lambda: page.keyboard.press("Enter"), lambda: page.focus("#id_name")):
+        with page.expect_request("**/suggest/?q=cor"):
+            typing.fill("cor")
+        leave()
+        with page.expect_response("**/suggest/?q=cor"):
+            held.pop().continue_()
+        page.evaluate("() => new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))")
+        assert page.locator(".nr-options:visible").count() == 0
 
 
 def test_a_typed_secret_is_nowhere_on_the_page_after_a_mistake(visit) -> None:

@@ -198,8 +198,9 @@ def test_candidates_tell_what_was_learnt(story: Story) -> None:
 
 def test_the_stored_text_is_what_the_device_sent(story: Story) -> None:
     stored = story.portal.ask(
-        "complete_text(by_number(Device.objects.get(name='ww-new').pk, 1))",
-        "from devices.configs.store import by_number, complete_text",
+        "reveal(by_number(Device.objects.get(name='ww-new').pk, 1))",
+        "from devices.configs.revealing import reveal",
+        "from devices.configs.store import by_number",
         "from devices.models import Device",
     )
     assert len(stored) > 5_000

@@ -7,10 +7,12 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 from django_q.brokers import get_broker
+from django_q.conf import Conf
 from django_q.models import OrmQ
 
 from jobs.engine import beat, drain
-from jobs.engine.process import HostFirstBroker, hand_out_again
+from jobs.engine.process import HostFirstBroker, hand_out_again, recycle
+from jobs.engine.runs import RUN_SHARD
 from jobs.models import Run, Shard, WorkerBeat
 
 pytestmark = pytest.mark.django_db
@@ -97,6 +99,39 @@ def test_waiting_shards_that_are_still_in_the_queue_are_not_enqueued_twice() -> 
     hand_out_again()
     hand_out_again()
     assert OrmQ.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "minutes", "quiet"),
+    [("queued", 0, False), ("running", 0, False), ("running", 11, True), ("succeeded", 0, True)],
+)
+def test_other_work_waits_for_runs_but_not_for_long_ones(status: str, minutes: int, quiet: bool) -> None:
+    begun = timezone.now() - timedelta(minutes=minutes)
+    Run.objects.create(job_name="backup", kind="backup", created_at=begun, status=status)
+    assert beat.is_quiet() is quiet
+
+
+def test_a_worker_ends_after_a_shard_and_not_after_a_heartbeat(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Conf, "RECYCLE", 1)
+    for done, task in enumerate((beat.HEARTBEAT, beat.HEARTBEAT, RUN_SHARD), start=1):
+        recycle({"func": task})
+        assert (done == Conf.RECYCLE) is (task == RUN_SHARD)
+
+
+def test_a_worker_that_has_answered_many_heartbeats_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Conf, "RECYCLE", 1)
+    done = 0
+    while done != Conf.RECYCLE:
+        done += 1
+        recycle({"func": beat.HEARTBEAT})
+        assert done < 1000
+
+
+def test_no_worker_ends_while_the_cluster_goes_down(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Conf, "RECYCLE", 1)
+    drain.begin()
+    recycle({"func": RUN_SHARD})
+    assert Conf.RECYCLE == 0
 
 
 def test_only_leases_of_this_host_that_have_not_ended_are_signs_of_life() -> None:

@@ -225,7 +225,7 @@ def test_ctrl_c_leaves_the_run_going_and_says_so(lab, no_worker, monkeypatch):
         (["--kind", "backup", "--tag", "nowhere"], "There is no tag nowhere"),
         (["--kind", "backup", "--device", "r3"], "There is no device named 'r3'"),
         (["--kind", "backup", "--device", "off"], "off is disabled"),
-        (["--kind", "backup", "--credential", "lab"], "takes no parameters"),
+        (["--kind", "backup", "--credential", "lab"], "no parameter credential"),
         (["--kind", "credential_test", "--credential", "lob"], "no credential named lob"),
         (["--kind", "backup", "--results"], "--results goes with --wait"),
         (["--kind", "backup", "--timeout", "5"], "--timeout goes with --wait"),

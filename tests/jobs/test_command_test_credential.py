@@ -79,7 +79,7 @@ def test_what_went_wrong_alike_on_several_devices_is_said_once(tested):
     update_credential(tested, secrets=SecretsInput(password="wrong"))
     done = run("test_credential", "tested", "--tag", "lab")
     assert "Rejected: refuses-enable, rejects" in " ".join(done.out.split())
-    assert done.out.count("Correct its password") == 1
+    assert done.out.count("Correct the password or the user name") == 1
 
 
 def test_only_the_named_credential_is_sent_whatever_else_matches(tested, lab):

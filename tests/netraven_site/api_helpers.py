@@ -14,13 +14,14 @@ from credentials.models import Credential
 from credentials.services import SecretsInput, create_credential
 from devices.choices import HostKeyState
 from devices.configs.store import prepare, save_version
+from devices.connector.target import address_of
 from devices.models import ConfigVersion, Device, HostKey
 from devices.services import save_device
 from jobs.choices import ResultStatus, RunStatus
 from jobs.maintenance import save_window
 from jobs.models import Attempt, Job, Result, Run
 from jobs.windows import MaintenanceWindow
-from netraven_site.models import ApiToken
+from netraven_site.models import ApiToken, TokenScope
 
 ROOT = "/api/v1/"
 
@@ -34,7 +35,7 @@ def user_with(*permissions: str, name: str = "olga", **fields: Any) -> User:
 
 
 def token_client(user: User) -> APIClient:
-    _, text = ApiToken.issue(user)
+    _, text = ApiToken.issue(user, scope=TokenScope.SECRETS)
     client = APIClient()
     client.credentials(HTTP_AUTHORIZATION=f"Token {text}")
     return client
@@ -129,6 +130,7 @@ def hold_account(credential: Credential, device: Device) -> None:
             domain=device.aaa_domain,
             device=device.pk,
             device_label=device.name,
+            address=address_of(device.host, device.port),
         )
         guard.settle(guard.reserve(login), "rejected")
 

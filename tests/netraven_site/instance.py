@@ -26,7 +26,13 @@ class Instance:
         self.home = home
         self.port = free_port()
         self.env = {name: text for name, text in os.environ.items() if not name.startswith(_PRIVATE)}
-        self.env |= {"NETRAVEN_HOME": str(home), "NETRAVEN_PORT": str(self.port), **variables}
+        # Simulated devices listen on loopback, which has to be allowed by name.
+        self.env |= {
+            "NETRAVEN_HOME": str(home),
+            "NETRAVEN_PORT": str(self.port),
+            "NETRAVEN_TARGETS": "any,127.0.0.0/8,::1",
+        }
+        self.env |= variables
 
     def manage(self, *arguments: str, plain_user: bool = False, **variables: str) -> subprocess.CompletedProcess[str]:
         """Run a management command to its end, if asked without root's right to ignore file modes."""

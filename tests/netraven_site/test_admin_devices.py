@@ -289,7 +289,26 @@ def test_tags_are_added_and_none_is_taken_away() -> None:
     assert sorted(device.tags.names()) == ["core", "lab"]
 
 
-@pytest.mark.parametrize("action", ["back_up", "test_logins", "add_tags", "enable", "disable", "delete_chosen"])
+def test_tags_are_removed_and_the_others_stay() -> None:
+    device, other = make_device(tags=("core", "lab")), make_device("sw2", tags=("lab",))
+    client = administrator()
+    assert "Tags to remove" in text_of(_act(client, "remove_tags", [device]))
+    said = _act(client, "remove_tags", [device, other], confirmed="yes", tags="CORE")
+    assert "1 device lost the tag CORE. 1 other had none of them." in text_of(said)
+    assert list(device.tags.names()) == ["lab"]
+    assert list(other.tags.names()) == ["lab"]
+
+
+def test_removing_a_tag_that_does_not_exist_says_so() -> None:
+    device = make_device(tags=("core",))
+    said = _act(administrator(), "remove_tags", [device], confirmed="yes", tags="core, kore")
+    assert "There is no tag kore." in text_of(said)
+    assert list(device.tags.names()) == ["core"]
+
+
+@pytest.mark.parametrize(
+    "action", ["back_up", "test_logins", "add_tags", "remove_tags", "enable", "disable", "delete_chosen"]
+)
 def test_an_action_without_its_right_is_not_offered_and_does_nothing(action: str) -> None:
     device = make_device()
     client = staff_with("devices.view_device")

@@ -413,3 +413,22 @@ def test_the_menu_counts_the_keys_that_wait_and_leads_to_them() -> None:
     _waiting()
     page = body(administrator().get(reverse("admin:index")))
     assert 'href="/admin/devices/hostkey/?state=pending"' in page
+
+
+@pytest.mark.parametrize("query", ["devices=abc", "tags=x,1", "devices=9999999999999999999999", "devices=%00"])
+def test_nonsense_in_the_address_of_the_form_is_no_error(query: str) -> None:
+    answer = administrator().get(f"{reverse('admin:jobs_job_add')}?{query}")
+    assert answer.status_code == 200
+
+
+def test_the_form_begins_with_the_devices_of_its_address() -> None:
+    device = make_device("sw1")
+    page = body(administrator().get(f"{reverse('admin:jobs_job_add')}?devices={device.pk}"))
+    assert f'<option value="{device.pk}" selected>sw1' in page
+
+
+def test_a_run_on_no_device_shows_no_number_of_devices() -> None:
+    client = administrator()
+    Run.objects.create(kind="prune", job_name="Tidy", status="succeeded", trigger="schedule", created_at=timezone.now())
+    [row] = [each for each in body(client.get(reverse("admin:index"))).split("<tr>") if "Tidy" in each]
+    assert '<td class="nr-right"><span class="nr-none">–</span></td>' in row

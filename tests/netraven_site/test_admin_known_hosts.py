@@ -48,7 +48,7 @@ def test_a_file_is_taken_as_well() -> None:
 def test_a_key_that_differs_from_the_pinned_one_is_a_conflict() -> None:
     make_key(make_device("sw1", host="10.0.0.1"), "SHA256:old", HostKeyState.PINNED)
     seen = text_of(administrator().post(address(), {"text": f"10.0.0.1 {KEY}"}))
-    assert "Pinned is SHA256:old, which stays." in seen
+    assert "SHA256:old stays pinned." in seen
     assert "There is nothing to pin." in seen
 
 

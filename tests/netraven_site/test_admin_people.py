@@ -32,7 +32,7 @@ TOKENS = "netraven_site_apitoken"
 def test_a_token_is_shown_once_and_kept_as_a_hash() -> None:
     client = administrator()
     root = User.objects.get()
-    page = client.post(reverse(f"admin:{TOKENS}_add"), {"user": root.pk, "name": "grafana"})
+    page = client.post(reverse(f"admin:{TOKENS}_add"), {"user": root.pk, "name": "grafana", "scope": "read"})
     text = page.context["token"]
     assert text in body(page)
     assert "no-store" in page["Cache-Control"]
@@ -45,7 +45,7 @@ def test_a_token_is_shown_once_and_kept_as_a_hash() -> None:
 
 def test_a_token_that_was_made_in_the_portal_opens_the_api(client) -> None:
     boss = administrator()
-    page = boss.post(reverse(f"admin:{TOKENS}_add"), {"user": User.objects.get().pk, "name": ""})
+    page = boss.post(reverse(f"admin:{TOKENS}_add"), {"user": User.objects.get().pk, "name": "", "scope": "read"})
     answer = client.get("/api/v1/me/", headers={"authorization": f"Token {page.context['token']}"})
     assert answer.status_code == 200
 
@@ -187,7 +187,7 @@ def test_a_forged_result_of_a_task_is_never_unpickled(tmp_path: Path) -> None:
 def test_every_panel_is_in_the_style_of_the_portal() -> None:
     for model, panel in admin.site._registry.items():
         assert isinstance(panel, UnfoldModelAdmin), model
-        assert panel.change_list_template == "netraven/change_list.html", model
+        assert panel.change_list_template in ("netraven/change_list.html", "netraven/audit_list.html"), model
 
 
 def test_every_form_for_something_new_opens() -> None:
@@ -196,3 +196,12 @@ def test_every_form_for_something_new_opens() -> None:
         url = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_add")
         addable = panel.has_add_permission(client.get("/admin/").wsgi_request)
         assert client.get(url).status_code == (200 if addable else 302), model
+
+
+def test_the_list_of_tags_leaves_out_the_numbers_of_what_a_person_may_not_see() -> None:
+    make_device(tags=("core",))
+    make_credential(tags=("core",))
+    page = body(staff_with("taggit.view_tag", "devices.view_device").get(list_of("taggit_tag")))
+    assert "?tag=core" in page
+    assert reverse("admin:credentials_credential_changelist") + "?tag=" not in page
+    assert "column-credentials" not in page

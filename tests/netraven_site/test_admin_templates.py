@@ -97,11 +97,20 @@ def test_the_form_has_the_save_line_of_the_theme() -> None:
 
 
 def test_our_stylesheet_and_script_are_on_every_page_and_are_served(client: Client) -> None:
-    pages = [body(client.get("/admin/login/")), body(administrator().get("/admin/"))]
-    for page in pages:
-        assert 'href="/static/netraven/netraven.css"' in page
-        assert 'src="/static/netraven/netraven.js"' in page
-        assert "/static/netraven/mark.svg" in page
+    page = body(administrator().get("/admin/"))
+    assert 'href="/static/netraven/netraven.css"' in page
+    assert 'src="/static/netraven/netraven.js"' in page
+    assert "/static/netraven/mark.svg" in page
+
+
+def test_the_page_to_sign_in_has_a_stylesheet_and_a_script_of_its_own_and_nothing_inline(client: Client) -> None:
+    page = body(client.get("/admin/login/"))
+    assert re.findall(r"<(?:script|link)[^>]+(?:src|href)=\"([^\"]+)", page) == [
+        "/static/netraven/mark.svg",
+        "/static/netraven/door.css",
+        "/static/netraven/door.js",
+    ]
+    assert not re.search(r"<style|<script>|\son\w+=|\sstyle=|x-data", page)
 
 
 def test_no_page_asks_for_anything_from_elsewhere() -> None:

@@ -137,7 +137,9 @@ def test_a_limit_is_made_for_a_site_and_the_list_shows_what_is_used_of_it() -> N
     answer = limit(client, scope="site", site="Paris", devices="5")
     assert answer.status_code == 302
     assert ConcurrencyLimit.objects.get().devices == 5
-    shard = Shard.objects.create(run=make_run(), number=1, status=ShardStatus.RUNNING, lease_until=timezone.now() + timedelta(days=1))
+    shard = Shard.objects.create(
+        run=make_run(), number=1, status=ShardStatus.RUNNING, lease_until=timezone.now() + timedelta(days=1)
+    )
     LimitUse.objects.create(shard=shard, key="site:Paris", devices=3)
     page = text_of(client.get(list_of("jobs_concurrencylimit")))
     assert "Site Paris 5 3 1" in page

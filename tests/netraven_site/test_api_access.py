@@ -32,6 +32,7 @@ LISTS = {
     "jobs": "jobs.view_job",
     "runs": "jobs.view_run",
     "versions": "devices.view_configversion",
+    "platforms": "devices.view_platformoverride",
     "attempts": "jobs.view_attempt",
     "kinds": "jobs.view_job",
     "maintenance-windows": "jobs.view_maintenancewindow",
@@ -233,7 +234,7 @@ def test_me_says_who_asks_and_what_they_may_do():
         "is_superuser": False,
         "groups": ["operators"],
         "permissions": ["devices.view_device", "jobs.run_job"],
-        "token": {"name": "laptop", "hint": row.hint, "expires_at": None},
+        "token": {"name": "laptop", "hint": row.hint, "scope": "write", "expires_at": None},
     }
     assert text not in answer.content.decode()
 

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from credentials.models import Credential, CredentialTag, RememberedRejection
+from tests.credentials.sealed import ANY
 from tests.netraven_site.api_helpers import admin_client, hold_account, make_credential, make_device
 
 pytestmark = pytest.mark.django_db
@@ -35,7 +36,7 @@ def patch(client, credential, body):
 
 def opened(field="password"):
     secret = getattr(Credential.objects.get(), field)
-    return secret.reveal() if secret else None
+    return secret.reveal(ANY) if secret else None
 
 
 def private_key(passphrase: str | None = None) -> str:

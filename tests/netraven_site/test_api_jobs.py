@@ -63,7 +63,7 @@ def test_a_job_is_deleted_and_its_runs_stay(client):
     ("change", "field", "words"),
     [
         ({"kind": "reboot"}, "kind", "There are: backup"),
-        ({"parameters": {"force": True}}, "parameters", "no parameters"),
+        ({"parameters": {"force": True}}, "parameters", "no parameter force"),
         ({"parameters": ["force"]}, "parameters", "dictionary"),
         ({"tags": ["nowhere"]}, "tags", "There is no tag nowhere."),
         ({"devices": ["ghost"]}, "devices", "There is no device 'ghost'"),

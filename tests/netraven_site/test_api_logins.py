@@ -199,6 +199,9 @@ def test_many_devices_are_changed_with_one_request(client):
     assert list(Device.objects.filter(enabled=True).values_list("name", flat=True)) == ["sw1"]
     assert list(Device.objects.filter(tags__name="new").values_list("name", flat=True)) == ["sw1", "sw2"]
     assert Device.objects.get(name="sw1").history.latest().history_user.username == "root"
+    removed = post(client, "devices/many/", devices=["sw1", "sw3"], change="remove_tags", tags=["new"])
+    assert removed.json() == {"changed": 1}
+    assert list(Device.objects.filter(tags__name="new").values_list("name", flat=True)) == ["sw2"]
     assert post(client, "devices/many/", devices=["sw1", "sw2"], change="delete").json() == {"changed": 2}
     assert list(Device.objects.values_list("name", flat=True)) == ["sw3"]
 
@@ -210,6 +213,8 @@ def test_many_devices_are_changed_with_one_request(client):
         ({"devices": ["sw1", "nothing"], "change": "disable"}, "devices"),
         ({"devices": ["sw1"], "change": "explode"}, "change"),
         ({"devices": ["sw1"], "change": "add_tags"}, "tags"),
+        ({"devices": ["sw1"], "change": "remove_tags"}, "tags"),
+        ({"devices": ["sw1"], "change": "remove_tags", "tags": ["nothing"]}, "tags"),
         ({"devices": ["sw1"], "change": "disable", "tags": ["a"]}, "tags"),
         ({"devices": ["sw1"], "change": "add_tags", "tags": ["a,b"]}, "tags"),
     ],

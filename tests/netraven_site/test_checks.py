@@ -14,7 +14,8 @@ from pytest_django import Settings
 from credentials import keyring
 from tests.netraven_site.instance import Instance
 
-pytestmark = pytest.mark.filterwarnings("ignore:Overriding setting DATABASES")
+# One check looks into the database whether the triggers of the audit trail are there.
+pytestmark = [pytest.mark.django_db, pytest.mark.filterwarnings("ignore:Overriding setting DATABASES")]
 
 
 @pytest.fixture(autouse=True)
@@ -138,16 +139,26 @@ def test_a_doubtful_keyring_is_found(
     path = tmp_path / "doubtful.json"
     keyring.create(path)
     if text is not None:
+        path.chmod(0o600)
         path.write_text(text)
     path.chmod(mode)
     settings.NETRAVEN_KEYRING_PATH = path
     assert found() == {expected}
 
 
+def test_a_keyring_in_the_environment_is_warned_about(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keyring.create(tmp_path / "ring.json")
+    monkeypatch.setenv(keyring.JSON_VARIABLE, (tmp_path / "ring.json").read_text())
+    assert "credentials.W001" in found()
+
+
 def test_a_chosen_key_is_found(settings: Settings, tmp_path: Path) -> None:
     path = tmp_path / "weak.json"
     keyring.create(path)
     key = keyring_key(path)
+    path.chmod(0o600)
     path.write_text(path.read_text().replace(key, "A" * 43 + "="))
     settings.NETRAVEN_KEYRING_PATH = path
     assert found() == {"credentials.E005"}

@@ -30,6 +30,7 @@ def login(credential: Credential, device: int = 1) -> GuardedLogin:
         domain="default",
         device=device,
         device_label=f"r{device}",
+        address=f"r{device}.example:22",
     )
 
 

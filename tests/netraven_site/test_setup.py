@@ -204,6 +204,7 @@ def test_a_lost_keyring_is_not_replaced_while_sealed_rows_exist(ready: Instance)
 
 
 def test_a_damaged_keyring_is_refused_and_left_alone(ready: Instance) -> None:
+    (ready.home / "keyring.json").chmod(0o600)
     (ready.home / "keyring.json").write_text("{}")
     assert "is no keyring" in refusal(ready)
     assert (ready.home / "keyring.json").read_text() == "{}"

@@ -7,8 +7,11 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from credentials import audit
+from credentials.management.output import operator
 from devices.inventory.columns import FORMULAS
 from devices.inventory.exporter import export_lines
+from devices.models import Device
 
 
 class Command(BaseCommand):
@@ -25,6 +28,8 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Write the file, or standard output."""
         name = options["file"]
+        rows, where = Device.objects.count(), "" if name == "-" else name
+        audit.record("devices.exported", actor=operator(), devices=rows, file=where)
         if name == "-":
             for line in export_lines():
                 self.stdout.write(line, ending="")

@@ -9,6 +9,7 @@ from django.core.management.base import CommandParser
 from credentials.management.output import ReportingCommand, by_name, failed, operator
 from devices.configs.revealing import restore_file, reveal
 from devices.configs.store import by_number, latest, version_text
+from devices.connector.platforms import RUNNING
 from devices.models import ConfigVersion, Device
 
 
@@ -25,6 +26,12 @@ class Command(ReportingCommand):
         """The device and the number."""
         parser.add_argument("device", metavar="DEVICE", help="name of the device")
         parser.add_argument(
+            "--text",
+            default=RUNNING,
+            metavar="KIND",
+            help="this text of the device, such as startup or inventory (default: running)",
+        )
+        parser.add_argument(
             "--version", dest="number", type=int, metavar="N", help="this version (default: the last good one)"
         )
         secret = parser.add_mutually_exclusive_group()
@@ -39,16 +46,13 @@ class Command(ReportingCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Find it and print it."""
         device = by_name(Device.objects.all(), options["device"], "device")
-        number = options["number"]
-        newest = latest(device.pk)
+        number, kind = options["number"], options["text"]
+        newest = latest(device.pk, kind)
         if newest is None:
-            raise failed(
-                f"There is no configuration of {device.name} yet: "
-                f"./manage.py run_job --kind backup --device {device.name} --wait"
-            )
-        version = newest if number is None else by_number(device.pk, number)
+            raise failed(_missing(device, kind))
+        version = newest if number is None else by_number(device.pk, number, kind)
         if version is None:
-            raise failed(f"{device.name} has no version {number}; {_known(device)}.")
+            raise failed(f"{device.name} has no version {number}; {_known(device, kind)}.")
         text = self._text(version, options)
         if not options["json"]:
             self.stdout.write(text, ending="")
@@ -73,9 +77,18 @@ class Command(ReportingCommand):
         return restore_file(version, actor=operator()) if options["for_restore"] else version_text(version)
 
 
-def _known(device: Device) -> str:
+def _missing(device: Device, kind: str) -> str:
+    what, job = "configuration", f"./manage.py run_job --kind backup --device {device.name} --wait"
+    if kind != RUNNING:
+        what, job = f"text {kind}", f"{job} --set texts={kind}"
+    texts = ConfigVersion.objects.filter(device=device).order_by("kind").values_list("kind", flat=True).distinct()
+    kept = f", only {', '.join(texts)}" if texts else ""
+    return f"There is no {what} of {device.name} yet{kept}: {job}"
+
+
+def _known(device: Device, kind: str) -> str:
     numbers = list(
-        ConfigVersion.objects.filter(device=device, kind="running").order_by("number").values_list("number", flat=True)
+        ConfigVersion.objects.filter(device=device, kind=kind).order_by("number").values_list("number", flat=True)
     )
     if len(numbers) == 1:
         return f"there is version {numbers[0]} alone"

@@ -85,7 +85,8 @@ class Command(ReportingCommand):
 def _why(each: Explained) -> str:
     if each.order is None:
         return f"skipped: {each.candidate.skipped}"
-    return f"{each.candidate.reason}; held now" if each.held else each.candidate.reason
+    words = f"{each.candidate.reason}; held now" if each.held else each.candidate.reason
+    return f"{words}. {each.candidate.enable_refused}" if each.candidate.enable_refused else words
 
 
 def _as_json(each: Explained) -> dict[str, Any]:
@@ -100,6 +101,7 @@ def _as_json(each: Explained) -> dict[str, Any]:
         "fallback": each.candidate.is_fallback,
         "worked_last": each.candidate.is_preferred,
         "skipped": each.candidate.skipped or None,
+        "enable_refused": each.candidate.enable_refused or None,
         "held": each.held or None,
         "held_until": each.held_until.isoformat() if each.held_until else None,
     }

@@ -13,6 +13,7 @@ from jobs.analytics.ordering import LEAST_SAVED, Change, Ordering
 from jobs.analytics.rates import LEAST_ANSWERED, Counts, CredentialUse, Group, credential_uses, rates
 from jobs.analytics.report import Advice, advise
 from jobs.analytics.rollup import not_counted, roll_up
+from jobs.management import following
 from jobs.rollups import Dimension
 
 _MOST_DAYS = 366
@@ -92,7 +93,7 @@ class Command(ReportingCommand):
             [[each.name, each.usable, each.rejected, TROUBLES[each.trouble].known] for each in troubled.found],
         )
         if troubled.untried:
-            self.stdout.write(f"Not tried yet: {troubled.untried} devices.")
+            self.stdout.write(f"Not tried yet: {following.devices(troubled.untried)}.")
 
     def _show_order(self, ordering: Ordering) -> None:
         self._title(f"Order of credentials (a change must save at least {LEAST_SAVED} failed logins)")

@@ -12,6 +12,7 @@ class TokenInfoSerializer(serializers.Serializer[Any]):
 
     name = serializers.CharField()
     hint = serializers.CharField(help_text="Its first characters.")
+    scope = serializers.CharField(help_text="`read`, `write` or `secrets`.")
     expires_at = serializers.DateTimeField(allow_null=True)
 
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from devices.connector.outcomes import info
+from devices.facts import DeviceFacts
 from devices.host_keys import Action as KeyAction
 from devices.inventory.report import Action
 from devices.models import Device, HostKey
 from devices.services import PLAIN_FIELDS, save_device
 from devices.validators import validate_platform
 from netraven_site.api.fields import DeviceRefs, StrictSerializer, TagNames
+from netraven_site.api.serializers.facts import CurrentFactsSerializer
 
 
 class DeviceSerializer(StrictSerializer, serializers.ModelSerializer[Device]):
@@ -21,6 +24,7 @@ class DeviceSerializer(StrictSerializer, serializers.ModelSerializer[Device]):
     tags = TagNames(required=False, help_text="The whole set of its tags; they select its credentials.")
     last_outcome_label = serializers.SerializerMethodField()
     advice = serializers.SerializerMethodField(help_text="What to do about the last outcome.")
+    facts = serializers.SerializerMethodField(help_text="What it says about itself; null where it was not asked yet.")
 
     class Meta:
         model = Device
@@ -35,6 +39,7 @@ class DeviceSerializer(StrictSerializer, serializers.ModelSerializer[Device]):
             "last_success_at",
             "last_good_credential",
             "last_good_at",
+            "facts",
             "created_at",
             "updated_at",
         )
@@ -57,6 +62,14 @@ class DeviceSerializer(StrictSerializer, serializers.ModelSerializer[Device]):
     def get_advice(self, device: Device) -> str:
         """The advice of the outcome class."""
         return info(device.last_outcome).advice
+
+    @extend_schema_field(CurrentFactsSerializer(allow_null=True))  # type: ignore[untyped-decorator]
+    def get_facts(self, device: Device) -> dict[str, Any] | None:
+        """As the view has read them for the whole page, else from the database."""
+        rows = getattr(device, "current_facts", None)
+        if rows is None:
+            rows = DeviceFacts.objects.current().filter(device=device).select_related("device")
+        return next((dict(CurrentFactsSerializer(row).data) for row in rows), None)
 
     def create(self, validated_data: dict[str, Any]) -> Device:
         """A new device."""
@@ -83,6 +96,9 @@ class CandidateSerializer(serializers.Serializer[Any]):
     is_fallback = serializers.BooleanField()
     is_preferred = serializers.BooleanField(help_text="It worked on this device last.")
     skipped = serializers.CharField(help_text="Why it would not be tried after all; empty when it would.")
+    enable_refused = serializers.CharField(
+        help_text="Why its enable secret is not typed there, though the login is made; empty otherwise."
+    )
     held = serializers.CharField(
         help_text="Its account has no rejections left just now, so neither it nor what comes after it is tried; "
         "empty otherwise."
@@ -170,15 +186,15 @@ class ManySerializer(StrictSerializer):
     """One change of many devices."""
 
     devices = DeviceRefs(help_text="By name or id.")
-    change = serializers.ChoiceField(choices=("enable", "disable", "add_tags", "delete"))
-    tags = TagNames(required=False, help_text="For add_tags.")
+    change = serializers.ChoiceField(choices=("enable", "disable", "add_tags", "remove_tags", "delete"))
+    tags = TagNames(required=False, help_text="For add_tags and remove_tags.")
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        """Tags for the one change that needs them."""
+        """Tags for the changes that need them."""
         if not attrs["devices"]:
             raise serializers.ValidationError({"devices": ["Empty: name the devices."]})
-        if (attrs["change"] == "add_tags") != bool(attrs.get("tags")):
-            raise serializers.ValidationError({"tags": ["Needed for add_tags, and for nothing else."]})
+        if (attrs["change"] in {"add_tags", "remove_tags"}) != bool(attrs.get("tags")):
+            raise serializers.ValidationError({"tags": ["Needed for add_tags and remove_tags, and for nothing else."]})
         return attrs
 
 

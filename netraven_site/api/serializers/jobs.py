@@ -80,11 +80,11 @@ class JobSerializer(StrictSerializer, serializers.ModelSerializer[Job]):
 
     def create(self, validated_data: dict[str, Any]) -> Job:
         """A new job."""
-        return save_job(Job(), **validated_data)
+        return save_job(Job(), user=self.context["request"].user, **validated_data)
 
     def update(self, instance: Job, validated_data: dict[str, Any]) -> Job:
         """A changed job."""
-        return save_job(instance, **validated_data)
+        return save_job(instance, user=self.context["request"].user, **validated_data)
 
 
 class RunSerializer(serializers.ModelSerializer[Run]):

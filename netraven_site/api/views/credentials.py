@@ -16,6 +16,7 @@ from rest_framework.response import Response
 
 from credentials.guard import get_guard, release_credential
 from credentials.models import Credential, CredentialTag, GuardAccount
+from credentials.services import delete_credentials
 from devices.models import Device
 from jobs.choices import Trigger
 from jobs.testing import CredentialDisabled, NothingToTest, start_test
@@ -95,6 +96,10 @@ class CredentialViewSet(EditViewSet[Credential]):
         except (CredentialDisabled, NothingToTest) as error:
             raise Conflict(" ".join(error.messages)) from error
         return Response(RunSerializer(run).data, status=status.HTTP_201_CREATED)
+
+    def perform_destroy(self, instance: Credential) -> None:
+        """With its secrets, for good."""
+        delete_credentials(Credential.objects.filter(pk=instance.pk))
 
     @action(detail=True, methods=["post"])
     def release(self, request: Request, pk: int) -> Response:

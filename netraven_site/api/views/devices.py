@@ -20,6 +20,7 @@ from rest_framework.response import Response
 
 from devices import services
 from devices.choices import HostKeyState
+from devices.facts import DeviceFacts
 from devices.host_keys import KnownHostsError, import_known_hosts
 from devices.inventory import importer
 from devices.inventory.reader import MAX_BYTES
@@ -81,10 +82,12 @@ _SWITCHES = frozenset({"dry_run", "skip_errors"})
 class DeviceViewSet(EditViewSet[Device]):
     """The inventory."""
 
-    queryset = Device.objects.prefetch_related("tag_links__tag")
+    queryset = Device.objects.prefetch_related(
+        "tag_links__tag", Prefetch("facts", DeviceFacts.objects.current(), to_attr="current_facts")
+    )
     serializer_class = DeviceSerializer
     filterset_class = filters.DeviceFilter
-    search_fields = ("name", "host", "site", "platform", "description")
+    search_fields = ("name", "host", "site", "platform", "description", "facts__serial")
     ordering_fields = (
         "id",
         "name",
@@ -131,13 +134,15 @@ class DeviceViewSet(EditViewSet[Device]):
 
     @action(detail=False, methods=["post"])
     def many(self, request: Request) -> Response:
-        """Enable, disable, tag or delete the named devices."""
+        """Enable, disable, tag, untag or delete the named devices."""
         values = self.checked(ManySerializer, request.data)
         user = user_of(request)
         chosen = Device.objects.filter(pk__in=[device.pk for device in values["devices"]])
         match values["change"]:
             case "add_tags":
                 changed = services.add_tags(chosen, values["tags"], user)
+            case "remove_tags":
+                changed = services.remove_tags(chosen, values["tags"], user)
             case "delete":
                 if not user.has_perm("devices.delete_device"):
                     raise PermissionDenied("This needs the permission devices.delete_device.")

@@ -9,8 +9,9 @@ from django.contrib.auth.models import User
 from django.core.management.base import CommandParser
 from django.utils import timezone
 
-from credentials.management.output import ReportingCommand, printable, wrong_use
-from netraven_site.models import ApiToken
+from credentials import audit
+from credentials.management.output import ReportingCommand, operator, printable, wrong_use
+from netraven_site.models import ApiToken, TokenScope
 
 _LONGEST_NAME = ApiToken._meta.get_field("name").max_length or 0
 _MOST_DAYS = 36_500
@@ -21,7 +22,7 @@ class Command(ReportingCommand):
 
     help = (
         "Create an API token and print it, once, alone on standard output. Who has it can do what the user "
-        "can do. Only a hash of it is kept."
+        "can do, within its scope. Only a hash of it is kept."
     )
     epilog = (
         "example:\n"
@@ -34,6 +35,12 @@ class Command(ReportingCommand):
         """Whose token, and for how long."""
         parser.add_argument("user", metavar="USER", help="name of the user")
         parser.add_argument("--name", default="", help="what it is for")
+        parser.add_argument(
+            "--scope",
+            choices=TokenScope.values,
+            default=TokenScope.WRITE,
+            help="read; write (default); secrets: also secrets of configurations",
+        )
         parser.add_argument("--expires-days", type=int, metavar="D", help="ends after D days (default: never)")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -49,7 +56,11 @@ class Command(ReportingCommand):
         if len(options["name"]) > _LONGEST_NAME:
             raise wrong_use(f"--name has at most {_LONGEST_NAME} characters.")
         ends = timezone.now() + timedelta(days=days) if days is not None else None
-        _, text = ApiToken.issue(user, options["name"], ends)
+        row, text = ApiToken.issue(user, options["name"], ends, options["scope"])
+        audit.record("token.created", actor=operator(), token=row.pk, user_id=user.pk, scope=row.scope)
         self.stdout.write(text)
         until = f"until {ends:%Y-%m-%d %H:%M} UTC" if ends else "until it is deleted"
-        self.stderr.write(printable(f"Token of {user.username}, valid {until}. It is shown this once; keep it secret."))
+        scope = TokenScope(options["scope"]).label
+        self.stderr.write(
+            printable(f"Token of {user.username} ({scope}), valid {until}. It is shown this once; keep it secret.")
+        )

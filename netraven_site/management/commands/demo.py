@@ -47,6 +47,10 @@ class Command(BaseCommand):
         """Prepare, start everything, tell the story beside it, and stop on Ctrl-C."""
         # Secrets of the demo, database and logs are for this user alone.
         os.umask(0o077)
+        if not settings.NETRAVEN_TARGETS:
+            # Its devices listen on loopback, which no job calls unless it is allowed by name.
+            settings.NETRAVEN_TARGETS = list(demo.TARGETS)
+            os.environ["NETRAVEN_TARGETS"] = ",".join(demo.TARGETS)
         if importlib.util.find_spec("asyncssh") is None:
             raise CommandError("The simulator is not installed: run make demo.", returncode=WRONG_USE)
         say = supervisor.console(self.stdout)

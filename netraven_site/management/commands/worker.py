@@ -27,7 +27,7 @@ class Command(BaseCommand):
         """Run until stopped."""
         os.umask(0o077)
         try:
-            preflight.require_ready()
+            preflight.require_ready_apart()
         except preflight.NotReady as error:
             raise CommandError(str(error), returncode=2) from None
         sys.exit(run_cluster(settings.NETRAVEN_GRACE_S, is_watched=WATCHED in os.environ))

@@ -122,8 +122,14 @@
         if (!words.some((each) => each.toLowerCase() === word.toLowerCase())) words.push(word);
       }
       typing.value = "";
-      options.hidden = true;
+      shut();
       draw();
+    }
+
+    // Also what was asked for and is still on its way is not shown any more.
+    function shut() {
+      asked += 1;
+      options.hidden = true;
     }
 
     async function suggest() {
@@ -145,7 +151,7 @@
     typing.addEventListener("input", () => (/[,;]/.test(typing.value) ? add(typing.value) : suggest()));
     typing.addEventListener("focus", suggest);
     typing.addEventListener("blur", () => {
-      options.hidden = true;
+      shut();
       if (typing.value.trim()) add(typing.value);
     });
     typing.addEventListener("keydown", (event) => {
@@ -158,7 +164,7 @@
         words.pop();
         draw();
       } else if (event.key === "Escape") {
-        options.hidden = true;
+        shut();
       } else if ((event.key === "ArrowDown" || event.key === "ArrowUp") && choices.length) {
         event.preventDefault();
         at = (at + (event.key === "ArrowDown" ? 1 : -1) + choices.length) % choices.length;

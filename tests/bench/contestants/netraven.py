@@ -49,7 +49,7 @@ class NetRaven:
         instance = Instance(home, **variables)
         try:
             self._manage(instance, "setup", "--no-input")
-            with child(in_shell(_INSIDE), instance.env, self.checkout) as inside:
+            with child(in_shell(_INSIDE), instance.env | {"NETRAVEN_LOG_LEVEL": "WARNING"}, self.checkout) as inside:
                 self._set_up(inside, fleet)
                 with self._cluster(instance) as cluster:
                     inside.say("alive")
@@ -114,7 +114,7 @@ class NetRaven:
             except subprocess.TimeoutExpired:
                 cluster.kill()
                 cluster.wait()
-            said = log.read_text().strip()
+            said = "\n".join(line for line in log.read_text().splitlines() if " INFO " not in line)
             if said:
                 sys.stderr.write(f"the workers said:\n{said[-2000:]}\n")
 
