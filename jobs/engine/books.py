@@ -318,7 +318,7 @@ def close_open_logins(results: Sequence[Result], facts: RunFacts, guard: Guard, 
         if found is None:
             continue
         fate = Fate(found["fate"])
-        login = GuardedLogin(**found["login"])
+        login = GuardedLogin(**{"address": "", **found["login"]})
         at = datetime.fromisoformat(found["at"])
         if fate == Fate.UNANSWERED:
             settle_many(guard, store, [(Reservation(login, found["account"], found["row"], at), fate)])

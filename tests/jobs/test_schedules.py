@@ -229,7 +229,7 @@ def test_a_job_that_can_no_longer_run_leaves_a_failed_run_with_the_reason() -> N
     assert start_due(due) == 0
     (run,) = runs(row)
     assert (run.status, run.scheduled_for, run.trigger) == (RunStatus.FAILED, due, Trigger.SCHEDULE)
-    assert "parameters" in run.message
+    assert "no parameter force" in run.message
     assert planned(row) > due
 
 

@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from jobs.engine.linux import began_at
+
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 # What a developer's shell or the test settings may hold, and what an instance must find for itself.
 _PRIVATE = ("NETRAVEN_", "DATABASE_URL", "DJANGO_SETTINGS_MODULE", "PYTHONUNBUFFERED")
@@ -84,6 +86,10 @@ class Instance:
                 os.kill(pid, signal.SIGKILL)
 
 
+# A worker, who takes results, and who fetches tasks.
+_OF_A_SENTINEL = 3
+
+
 class Up:
     """A running `up` and everything below it."""
 
@@ -91,6 +97,7 @@ class Up:
         self.process = process
         self.console = console
         self._sessions = {process.pid}
+        self._first: dict[int, tuple[int, ...]] = {}
 
     def note_sessions(self) -> None:
         """Remember the sessions of the present children: what they start stays in them, even orphaned."""
@@ -117,16 +124,20 @@ class Up:
         return pid
 
     def idle_worker(self) -> int:
-        """A worker that waits for work: whoever has taken the place of one that ended after a heartbeat."""
-        before = set(children(self.sentinel()))
-        newest: set[int] = set()
+        """The only worker, when it waits for work: the first child of a new sentinel, later who was started last."""
+        found: list[int] = []
 
-        def appeared() -> bool:
-            newest.update(set(children(self.sentinel())) - before)
-            return bool(newest)
+        def at_rest() -> bool:
+            now = sorted(children(self.sentinel()), key=lambda pid: int(began_at(pid) or 0))
+            same = len(now) == _OF_A_SENTINEL and now == found
+            found[:] = now
+            if not same:
+                time.sleep(1)
+            return same
 
-        wait_until(appeared, 30, "a worker that follows one recycled after a heartbeat")
-        return newest.pop()
+        wait_until(at_rest, 60, "a cluster at rest")
+        is_new = self._first.setdefault(self.sentinel(), tuple(found)) == tuple(found)
+        return found[0] if is_new else found[-1]
 
     def wait_for_line(self, text: str, count: int = 1, within_s: float = 90) -> None:
         """Wait until the console shows a text `count` times."""

@@ -59,7 +59,7 @@ def test_the_form_of_a_job_offers_every_kind_with_its_meaning() -> None:
     page = administrator().get(reverse("admin:jobs_job_add"))
     form = page.context["adminform"].form
     assert ("backup", "Backup") in form.fields["kind"].choices
-    assert "Fetch the running configuration" in form.fields["kind"].help_text
+    assert "Fetch the configuration of each device" in form.fields["kind"].help_text
 
 
 def test_what_the_kind_refuses_stands_at_its_field_and_nothing_is_written() -> None:

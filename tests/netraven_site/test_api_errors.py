@@ -146,6 +146,11 @@ def test_a_writer_who_forgot_the_last_slash_is_told(client):
 def test_the_root_names_the_lists(client):
     assert set(client.get("/api/v1/").json()) == {
         "devices",
+        "facts",
+        "platforms",
+        "retention-rules",
+        "keys",
+        "audit",
         "kinds",
         "concurrency-limits",
         "maintenance-windows",
