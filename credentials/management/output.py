@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import getpass
 import json
+import logging
 import os
 import sys
 import textwrap
@@ -61,6 +62,8 @@ class ReportingCommand(BaseCommand):
     def execute(self, *args: Any, **options: Any) -> str | None:
         """Run, and translate what goes wrong outside the command into one message."""
         _require_text(options)
+        # What is done stands in the trail; the terminal is for the answer.
+        logging.getLogger("netraven.audit").setLevel(logging.WARNING)
         try:
             with audit.acting(lambda: audit.Acting(operator(), "command")):
                 return super().execute(*args, **options)

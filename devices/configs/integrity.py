@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
@@ -75,9 +76,9 @@ def check(
         return _no(ReasonCode.EMPTY, "the device printed nothing", "")
     errors, pager = _patterns(rules)
     ended = collect.end_marker is not None and collect.end_marker.search(lines[-1][:_LONG]) is not None
-    for line in [*lines[:_HEAD], *([] if ended else lines[-_TAIL:])]:
-        if errors.search(line[:_LONG]):
-            return _no(ReasonCode.ERROR_LINE, "the device refused the command", line)
+    refused = _telling(errors, [*lines[:_HEAD], *([] if ended else lines[-_TAIL:])])
+    if refused is not None:
+        return _no(ReasonCode.ERROR_LINE, "the device refused the command", refused)
     if _is_echo(lines, collect):
         return _no(ReasonCode.ECHO_ONLY, "the answer is only the command and a prompt", lines[-1])
     for line in lines[-_TAIL:]:
@@ -119,9 +120,14 @@ def refusal(text: str, platform: str) -> str | None:
     if len(lines) > _REFUSAL:
         return None
     errors, _ = _patterns(platform_or_generic(platform))
-    found = [line for line in lines[:_HEAD] if errors.search(line[:_LONG])]
-    # A lone caret points at the word; the line that says something is the better one to show.
-    return next((line[:_EVIDENCE] for line in found if line != "^"), found[0] if found else None)
+    found = _telling(errors, lines[:_HEAD])
+    return None if found is None else found[:_EVIDENCE]
+
+
+def _telling(errors: re.Pattern[str], lines: Iterable[str]) -> str | None:
+    """The first error line that says something, if there is any: a lone caret only points at a word."""
+    found = [line for line in lines if errors.search(line[:_LONG])]
+    return next((line for line in found if line.strip() != "^"), found[0] if found else None)
 
 
 def _is_head(text: str, previous: str, platform: str) -> bool:

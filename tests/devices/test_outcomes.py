@@ -132,7 +132,7 @@ def test_a_backup_over_a_faulty_session_has_its_class(device, fault, outcome):
     report, _ = attempt_logins(target_for(device(fault)), GOOD, kind="backup")
     assert report.outcome == outcome, report.detail
     if outcome not in {Outcome.SUCCESS, Outcome.INCOMPLETE_OUTPUT}:  # the latter is kept aside, never as a version
-        assert report.store is None
+        assert report.store is None or not (report.store.keeps or report.store.asides)
 
 
 def test_endless_output_ends_at_the_cap(device):

@@ -36,7 +36,7 @@ def value_for(parameter: Parameter) -> Any:
     """Something that the parameter takes."""
     match parameter.type:
         case "lines":
-            return ["show version"]
+            return ["all"] if parameter.name == "texts" else ["show version"]
         case "number":
             return parameter.minimum or 1
         case "flag":
