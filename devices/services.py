@@ -172,7 +172,8 @@ def delete_devices(devices: QuerySet[Device], user: User | None = None) -> int:
     # The instances themselves are collected, since a query set would load others without the mark.
     collector = Collector(using=Device.objects.db)
     collector.collect(found)
-    collector.delete()
+    with audit.collected():
+        collector.delete()
     forget_unused_texts(texts)
     return len(ids)
 

@@ -14,7 +14,6 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from django.core import checks
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser, DjangoHelpFormatter
 from django.db import DatabaseError, connection
@@ -22,6 +21,7 @@ from django.db.models import Model, QuerySet
 
 from credentials import audit
 from credentials.exceptions import CredentialsError
+from credentials.readiness import serious_troubles
 
 FAILED = 1
 WRONG_USE = 2
@@ -51,11 +51,7 @@ class ReportingCommand(BaseCommand):
 
     def check(self, *args: Any, **kwargs: Any) -> None:
         """Refuse to work on an instance that is not in order, as `up` would."""
-        troubles = [
-            found
-            for found in checks.run_checks(databases=["default"])
-            if found.is_serious() and not found.is_silenced()
-        ]
+        troubles = serious_troubles()
         if troubles:
             raise wrong_use("\n".join(f"{found.msg} {found.hint or ''}".rstrip() for found in troubles))
 

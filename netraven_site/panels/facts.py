@@ -49,6 +49,8 @@ def system(device: Any) -> SafeString:
 class _OfFacts(BarFilter):
     """Devices whose facts of now have this value in the field of the parameter."""
 
+    is_more = True
+
     def options(self) -> list[tuple[str, str]]:
         """Each value that there is."""
         field = str(self.parameter_name)
@@ -78,6 +80,7 @@ class Model(_OfFacts):
 class OsVersion(BarFilter):
     """The version of its operating system: `<9.3`, `>=17.9`, or how it begins."""
 
+    is_more = True
     kind = "text"
     title = "version, <9.3"
     parameter_name = "version"
@@ -97,6 +100,7 @@ class OsVersion(BarFilter):
 class NameDiffers(BarFilter):
     """Devices that call themselves otherwise than the inventory does."""
 
+    is_more = True
     title = "hostname"
     parameter_name = "hostname"
 

@@ -26,6 +26,8 @@ class BarFilter(admin.SimpleListFilter):
     """A filter of the bar: `select` with options, or `text` for a name."""
 
     kind = "select"
+    is_more = False
+    """Folded away under "More filters"."""
 
     def has_output(self) -> bool:
         """Shown even where there is nothing to choose, so that the bar does not jump."""

@@ -12,7 +12,6 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from django.conf import settings
-from django.core import checks
 from django.db import Error as DatabaseFailure
 from django.db import connection, connections, transaction
 from django.db.migrations.executor import MigrationExecutor
@@ -21,6 +20,7 @@ from redis.exceptions import RedisError
 
 from credentials.exceptions import KeyringError
 from credentials.keyring_match import require_own_keyring
+from credentials.readiness import serious_troubles
 from devices import platforms_table
 from devices.connector.platforms import PlatformTableError
 from netraven_site import auditing
@@ -32,11 +32,7 @@ class NotReady(Exception):
 
 def require_ready() -> None:
     """Raise NotReady unless system checks, database, migrations and broker are in order."""
-    errors = [
-        message
-        for message in checks.run_checks(databases=["default"])
-        if message.is_serious() and not message.is_silenced()
-    ]
+    errors = serious_troubles()
     if errors:
         raise NotReady("\n".join(f"{error.id}: {error.msg} {error.hint or ''}".rstrip() for error in errors))
     try:

@@ -252,7 +252,7 @@ def test_up_refuses_a_missing_keyring(instance: Instance) -> None:
 
 def test_up_refuses_a_keyring_that_others_can_read(instance: Instance) -> None:
     (instance.home / "keyring.json").chmod(0o644)
-    assert "chmod 600" in refusal(instance)
+    assert "chmod 400" in refusal(instance)
 
 
 def test_up_refuses_a_database_that_lacks_migrations(instance: Instance) -> None:
