@@ -15,6 +15,11 @@ from devices.connector import platforms, targets
 LOOPBACK_TOO = (targets.ANY, "127.0.0.0/8", "::1")
 
 
+def pytest_collection() -> None:
+    """Test files ask for platforms while they are read, when no database may be asked: the shipped ones, then."""
+    platforms.load()
+
+
 @pytest.fixture(scope="session")
 def session_keyring(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("keyring") / "keyring.json"

@@ -39,3 +39,8 @@ def forms(platform: str, placeholder: str | None = None) -> str:
     """The lines of `secret_forms`, their secrets as they are or each replaced."""
     text = (FORMS / f"{platform}.txt").read_text(encoding="utf-8")
     return _SECRET.sub(r"\1" if placeholder is None else placeholder, text)
+
+
+def secrets_in_forms(platform: str) -> set[str]:
+    """The secrets in those lines."""
+    return set(_SECRET.findall((FORMS / f"{platform}.txt").read_text(encoding="utf-8")))

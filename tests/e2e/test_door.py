@@ -103,7 +103,7 @@ def test_of_500_guesses_at_once_no_more_are_looked_at_than_the_limit_says(door: 
     assert guesser.guess(door.password, "198.51.100.2") == "closed"
     # Who is known at an address is not locked out of it by strangers, and the command opens the rest.
     assert guesser.guess(door.password, HOME) == "in"
-    assert "1 lock opened" in door.must("unlock_user", "admin")
+    assert "opened" in door.must("unlock_user", "admin")
     assert guesser.guess(door.password, "198.51.100.2") == "in"
 
 
