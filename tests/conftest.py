@@ -51,12 +51,19 @@ def _as_in_a_worker() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def _devices_on_loopback(settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def _devices_on_loopback(settings) -> None:
     """Simulated devices listen on loopback, which has to be allowed by name."""
     settings.NETRAVEN_TARGETS = list(LOOPBACK_TOO)
     # What a process has in hand of a limit would make the number of queries of a request depend on earlier tests.
     settings.NETRAVEN_API_PER_MINUTE = settings.NETRAVEN_API_ANONYMOUS_PER_MINUTE = 0
-    monkeypatch.setattr(targets, "DEFAULT", targets.policy_from(LOOPBACK_TOO))
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _targets_on_loopback() -> Iterator[None]:
+    """The same for what is called without Django, by fixtures of whole files too."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(targets, "DEFAULT", targets.policy_from(LOOPBACK_TOO))
+        yield
 
 
 @pytest.fixture(autouse=True, scope="session")
